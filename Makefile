@@ -1,0 +1,48 @@
+# One command a verb; `make help` lists them. Needs Python >= 3.10 with venv, and make.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+export PYTHONDONTWRITEBYTECODE :=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test unit e2e lint format bench clean
+
+help: ## this list
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+# uv inside the venv; pinned versions; bytecode compiled once, because imports are three times as fast with it.
+$(STAMP): pyproject.toml constraints.txt requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python >= 3.10 is needed, this is " + sys.version) if sys.version_info < (3, 10) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.txt --group dev -c constraints.txt
+	@touch $@
+
+venv: $(STAMP) ## .venv with everything pinned in constraints.txt
+
+demo: venv ## real Airflow, real faults: watch them be understood, repaired or asked about (KEEP=1 leaves Airflow up)
+	@$(BIN)/python -m demo $(if $(KEEP),--keep)
+
+test: lint unit e2e ## everything CI runs
+
+unit: venv ## all tests but those that start Airflow components
+	@$(BIN)/python -m pytest -q -m "not e2e"
+
+e2e: venv ## tests on real Airflow components
+	@$(BIN)/python -m pytest -q -m e2e
+
+lint: venv ## ruff and mypy --strict, on code and tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: venv ## let ruff format the code
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: venv ## benchmarks against a peer in the same run: bench-report.json
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove what the commands above made
+	rm -rf .venv .demo demo-report.json bench-report.json dist

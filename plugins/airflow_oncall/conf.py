@@ -1,0 +1,155 @@
+"""Every ``[oncall]`` option as one small typed function; ``OPTIONS`` is the same list for Airflow's own config docs.
+
+Nothing is read at import. Without the wheel Airflow does not know our defaults, so every read passes its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from airflow_oncall.errors import BadSetting
+
+SECTION = "oncall"
+MODES = ("shadow", "ask", "auto")
+
+
+class Option(NamedTuple):
+    """One option as ``airflow config list`` shows it."""
+
+    default: str
+    type: str
+    description: str
+    example: str | None = None
+
+
+OPTIONS: dict[str, Option] = {
+    "mode": Option("ask", "string", "shadow: decide and record only. ask: a person approves every repair. auto: repair without asking where the policy allows."),
+    "conn_id": Option("oncall_db", "string", "Airflow connection of the incident store. Not defined: SQLite under AIRFLOW_HOME/oncall."),
+    "airflow_conn_id": Option("oncall_airflow", "string", "Airflow connection (HTTP) through which the system reads and acts over Airflow's public REST API."),
+    "include_path": Option("", "string", "Folder of policy.yaml and rules. Empty: AIRFLOW_HOME/include/oncall, else the shipped files.", "/opt/airflow/include/oncall"),
+    "models_path": Option("", "string", "Folder of learned models. Empty: AIRFLOW_HOME/models.", "/opt/airflow/models"),
+    "spool_path": Option("", "string", "Folder for failures noticed while the store was down. Empty: AIRFLOW_HOME/oncall/spool."),
+    "spool_max_mb": Option("64", "integer", "The spool never grows beyond this many megabytes; what does not fit is logged."),
+    "ignore_dags": Option("", "string", "Regular expression of dag_ids whose failures are not watched (matched whole).", "sandbox_.*"),
+    "approval_timeout": Option("43200", "integer", "Seconds a question waits for an answer; then nothing is done and the incident is escalated."),
+    "verify_timeout": Option("86400", "integer", "Seconds an action's task instance is followed before its outcome counts as expired."),
+    "lookback": Option("3600", "integer", "Seconds before the first sweep in which failures still become incidents."),
+    "escalation_notifiers": Option("[]", "string", "JSON list of notifiers for escalations.", '[{"classpath": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "kwargs": {"to": "oncall@example.com"}}]'),
+    "policy_hook": Option("False", "boolean", "Add the failure callback to every task by cluster policy (only needed where the plugin's listener cannot run)."),
+}
+
+
+def _raw(name: str) -> str:
+    from airflow.configuration import conf
+
+    return str(conf.get(SECTION, name, fallback=OPTIONS[name].default))
+
+
+def _seconds(name: str) -> int:
+    raw = _raw(name)
+    if not raw.strip().isdigit():
+        raise BadSetting(f"[{SECTION}] {name} has value {raw!r}; it must be a whole number of seconds, e.g. {OPTIONS[name].default}")
+    return int(raw)
+
+
+def airflow_home() -> Path:
+    """AIRFLOW_HOME."""
+    from airflow.configuration import AIRFLOW_HOME
+
+    return Path(AIRFLOW_HOME)
+
+
+def mode() -> str:
+    """[oncall] mode. One of shadow, ask, auto."""
+    value = _raw("mode").strip().lower()
+    if value not in MODES:
+        raise BadSetting(f"[{SECTION}] mode has value {value!r}; it must be one of {', '.join(MODES)}")
+    return value
+
+
+def conn_id() -> str:
+    """[oncall] conn_id."""
+    return _raw("conn_id")
+
+
+def airflow_conn_id() -> str:
+    """[oncall] airflow_conn_id."""
+    return _raw("airflow_conn_id")
+
+
+def include_paths() -> list[Path]:
+    """[oncall] include_path. Folders of operator-owned data, first one wins; shipped defaults come last."""
+    package = Path(__file__).parent
+    configured = _raw("include_path")
+    own = Path(configured) if configured else airflow_home() / "include" / SECTION
+    shipped = [package / "include" / SECTION, package.parents[1] / "include" / SECTION]
+    return [own, *(path for path in shipped if path != own)]
+
+
+def shipped_include() -> Path:
+    """Folder of the shipped defaults: inside the wheel, or beside ``plugins/`` in a folder install."""
+    for path in include_paths()[1:]:
+        if path.is_dir():
+            return path
+    return include_paths()[0]
+
+
+def models_path() -> Path:
+    """[oncall] models_path."""
+    configured = _raw("models_path")
+    return Path(configured) if configured else airflow_home() / "models"
+
+
+def spool_path() -> Path:
+    """[oncall] spool_path."""
+    configured = _raw("spool_path")
+    return Path(configured) if configured else airflow_home() / SECTION / "spool"
+
+
+def spool_max_bytes() -> int:
+    """[oncall] spool_max_mb, in bytes."""
+    return _seconds("spool_max_mb") * 1024 * 1024
+
+
+def ignores(dag_id: str) -> bool:
+    """[oncall] ignore_dags. Whether failures of this DAG are not watched."""
+    pattern = _raw("ignore_dags")
+    try:
+        return bool(pattern) and re.fullmatch(pattern, dag_id) is not None
+    except re.error as error:
+        raise BadSetting(f"[{SECTION}] ignore_dags has value {pattern!r}; not a regular expression: {error}") from error
+
+
+def approval_timeout() -> int:
+    """[oncall] approval_timeout, in seconds."""
+    return _seconds("approval_timeout")
+
+
+def verify_timeout() -> int:
+    """[oncall] verify_timeout, in seconds."""
+    return _seconds("verify_timeout")
+
+
+def lookback() -> int:
+    """[oncall] lookback, in seconds."""
+    return _seconds("lookback")
+
+
+def policy_hook() -> bool:
+    """[oncall] policy_hook."""
+    return _raw("policy_hook").strip().lower() in {"true", "1", "yes", "on"}
+
+
+def escalation_notifiers() -> list[dict[str, Any]]:
+    """[oncall] escalation_notifiers. Each has ``classpath`` and optional ``kwargs``."""
+    raw = _raw("escalation_notifiers")
+    try:
+        value = json.loads(raw or "[]")
+    except json.JSONDecodeError as error:
+        raise BadSetting(f"[{SECTION}] escalation_notifiers has value {raw!r}; not JSON: {error}") from error
+    if not isinstance(value, list) or not all(isinstance(item, dict) and "classpath" in item for item in value):
+        raise BadSetting(f"[{SECTION}] escalation_notifiers has value {raw!r}; it must be a JSON list of objects with a classpath")
+    return value

@@ -1,0 +1,297 @@
+"""The nouns of the project, frozen and without I/O. DESIGN: ``docs/design.md``, section "Nouns and states".
+
+A failed try of a task instance is an :class:`Occurrence`; the task instance in trouble is an :class:`Incident` that
+holds its occurrences. A :class:`Diagnosis` says what is wrong, a :class:`Decision` what shall be done, an
+:class:`Action` what was done to which try, an :class:`Outcome` how the task instance ended after it.
+All times are timezone-aware UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+OWN_DAG_IDS = frozenset({"oncall_triage", "oncall_approval", "oncall_poll", "oncall_train"})
+"""DAGs of this project: their failures are never incidents and they are never acted on."""
+
+CATEGORIES = (
+    "database_connectivity",
+    "database_performance",
+    "storage_exhaustion",
+    "memory_exhaustion",
+    "network_connectivity",
+    "network_timeout",
+    "rate_limit",
+    "authentication",
+    "configuration_error",
+    "missing_data",
+    "data_quality",
+    "code_error",
+    "infrastructure_failure",
+    "workflow_timeout",
+)
+"""Root-cause categories; ``NO_INCIDENT`` and ``UNKNOWN`` are the two answers outside them."""
+
+NO_INCIDENT = "none"
+UNKNOWN = "unknown"
+
+
+class _Word(str, Enum):
+    """A string enum that prints as its value (``StrEnum`` needs Python 3.11)."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Kind(_Word):
+    """What is in trouble."""
+
+    TASK = "task"
+    DAG_RUN = "dag_run"
+    DAG_IMPORT = "dag_import"
+
+
+class State(_Word):
+    """Where an incident stands. The three last ones close it."""
+
+    WATCHING = "watching"  # Airflow still retries by itself
+    OPEN = "open"
+    DIAGNOSED = "diagnosed"
+    ASKED = "asked"
+    ACTING = "acting"
+    WAITING = "waiting"
+    ESCALATED = "escalated"  # a person's now; followed until the task instance succeeds
+    OBSERVED = "observed"  # shadow mode: nothing is done, the end is still followed
+    VERIFYING = "verifying"
+    RESOLVED = "resolved"
+    SELF_HEALED = "self_healed"
+    CLOSED = "closed"
+
+
+CLOSING = frozenset({State.RESOLVED, State.SELF_HEALED, State.CLOSED})
+
+
+class Verdict(_Word):
+    """What a decision says."""
+
+    AUTO = "auto"
+    ASK = "ask"
+    ESCALATE = "escalate"
+    WAIT = "wait"
+    OBSERVE = "observe"
+
+
+class ActionKind(_Word):
+    """What can be done to a task instance or a run."""
+
+    CLEAR_TASK = "clear_task"
+    CLEAR_RUN = "clear_run"
+    ESCALATE = "escalate"
+
+
+class ActionState(_Word):
+    """``planned`` is the only state that leads on; a crash leaves it, and the next tick reconciles it with Airflow."""
+
+    PLANNED = "planned"
+    DONE = "done"
+    SUPERSEDED = "superseded"  # somebody else moved the task instance first
+    REFUSED = "refused"  # a precondition or Airflow itself said no
+    DROPPED = "dropped"  # a person rejected it
+
+
+class OutcomeKind(_Word):
+    """How a task instance ended after an action (or, for ``observed`` and ``escalated``, without one)."""
+
+    SUCCESS = "success"
+    FAILED_SAME = "failed_same"
+    FAILED_OTHER = "failed_other"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, order=True)
+class TaskRef:
+    """One task instance of one run. ``map_index`` is -1 when unmapped; ``task_id`` is empty for a whole run."""
+
+    dag_id: str
+    run_id: str = ""
+    task_id: str = ""
+    map_index: int = -1
+
+    @property
+    def key(self) -> str:
+        """Canonical text; no part may contain a slash (Airflow forbids it in all three ids)."""
+        return f"{self.dag_id}/{self.run_id}/{self.task_id}/{self.map_index}"
+
+    def __str__(self) -> str:
+        mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
+        return "/".join(filter(None, (self.dag_id, self.run_id, self.task_id))) + mapped
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known about one failed try. Every text was redacted, then truncated, before it came here."""
+
+    exception_chain: tuple[str, ...] = ()
+    """Qualified class names, outermost first, the innermost cause last."""
+    message: str = ""
+    traceback: str = ""
+    operator: str | None = None
+    hostname: str | None = None
+    duration: float | None = None
+    """Seconds the try ran."""
+    max_tries: int | None = None
+    log_tail: str = ""
+
+    @property
+    def text(self) -> str:
+        """All text evidence, least to most decisive (log, traceback, message last)."""
+        return "\n".join(filter(None, (self.log_tail, self.traceback or self.message)))
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """One failed try (``kind`` task), one failed run, or one version of a DAG import error."""
+
+    ref: TaskRef
+    seen_by: str
+    """Who noticed: ``listener``, ``callback``, ``sweep``."""
+    happened_at: datetime
+    try_number: int = 0
+    kind: Kind = Kind.TASK
+    will_retry: bool = False
+    """Airflow itself will run the task instance again."""
+    by_hand: bool = False
+    """A person marked it failed; the system never undoes that."""
+    fingerprint: str = ""
+    mark: str = ""
+    """What tells occurrences of one ref apart beside the try: a run's end time, an import error's fingerprint."""
+    evidence: Evidence = field(default_factory=Evidence)
+
+    @property
+    def key(self) -> str:
+        """Unique key: however many see this occurrence, it is stored once."""
+        return f"{self.kind}:{self.ref.key}/{self.try_number}" + (f"/{self.mark}" if self.mark else "")
+
+    @property
+    def incident_key(self) -> str:
+        """Key of the incident it belongs to while that one is open."""
+        return f"{self.kind}:{self.ref.key}"
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One thing in trouble, from its first failed try until it succeeds or is closed."""
+
+    id: int
+    kind: Kind
+    ref: TaskRef
+    state: State
+    fingerprint: str
+    try_number: int
+    """The newest failed try seen."""
+    opened_at: datetime
+    updated_at: datetime
+    due_at: datetime | None
+    """When triage looks at it next; ``None`` once closed."""
+    looks: int = 0
+    """How often triage looked since the last change of state; sets the pace of the next look."""
+    decisions: int = 0
+    """Number of the newest decision; 0 before the first."""
+    closed_at: datetime | None = None
+    category: str | None = None
+    detail: str = ""
+    """The newest reason, in one line."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still followed."""
+        return self.state not in CLOSING
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong, with how much certainty, and what carried the judgement."""
+
+    category: str
+    """One of :data:`CATEGORIES`, ``none`` (the text shows no failure) or ``unknown``."""
+    probability: float
+    transient: bool | None
+    """Whether the same run, unchanged, can succeed later; ``None`` when unclear."""
+    transient_probability: float
+    anomaly: bool = False
+    """Unlike anything the models and rules know."""
+    identifiers: Mapping[str, str] = field(default_factory=dict)
+    evidence: tuple[str, ...] = ()
+    """The lines, words or rules that carried it, most decisive first."""
+    decided_by: str = "rules"
+    model_version: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What shall be done about an incident, with the whole reason."""
+
+    incident_id: int
+    number: int
+    verdict: Verdict
+    action: ActionKind | None
+    answers_try: int
+    probability: float
+    """Probability that the action resolves the incident."""
+    reasons: tuple[str, ...]
+    wait_seconds: int = 0
+    mode: str = ""
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Action:
+    """What was planned and done, and to which exact try."""
+
+    id: int
+    incident_id: int
+    decision_number: int
+    kind: ActionKind
+    ref: TaskRef
+    answers_try: int
+    state: ActionState
+    planned_at: datetime
+    done_at: datetime | None = None
+    attempts: int = 1
+    """Runs that it re-arms: a clear grants the task its full retries again."""
+    detail: str = ""
+    approved_by: str | None = None
+
+    @property
+    def mark(self) -> str:
+        """What the note on the task instance carries, so that a crash can be reconciled from Airflow."""
+        return f"[oncall #{self.incident_id}.{self.decision_number}]"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the task instance was seen to end."""
+
+    incident_id: int
+    kind: OutcomeKind
+    seen_at: datetime
+    try_number: int
+    action_id: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is known to be true of an incident: the raw material of learning."""
+
+    incident_id: int
+    name: str
+    """``outcome``, ``approval``, ``rejection``, ``self_healed``, ``feedback``."""
+    value: str
+    given_by: str
+    given_at: datetime
+    detail: Mapping[str, Any] = field(default_factory=dict)
