@@ -26,19 +26,39 @@ class Option(NamedTuple):
 
 
 OPTIONS: dict[str, Option] = {
-    "mode": Option("ask", "string", "shadow: decide and record only. ask: a person approves every repair. auto: repair without asking where the policy allows."),
+    "mode": Option(
+        "ask",
+        "string",
+        "shadow: decide and record only. ask: a person approves every repair. auto: repair without asking where the policy allows.",
+    ),
     "conn_id": Option("oncall_db", "string", "Airflow connection of the incident store. Not defined: SQLite under AIRFLOW_HOME/oncall."),
-    "airflow_conn_id": Option("oncall_airflow", "string", "Airflow connection (HTTP) through which the system reads and acts over Airflow's public REST API."),
-    "include_path": Option("", "string", "Folder of policy.yaml and rules. Empty: AIRFLOW_HOME/include/oncall, else the shipped files.", "/opt/airflow/include/oncall"),
+    "airflow_conn_id": Option(
+        "oncall_airflow", "string", "Airflow connection (HTTP) through which the system reads and acts over Airflow's public REST API."
+    ),
+    "include_path": Option(
+        "",
+        "string",
+        "Folder of policy.yaml and rules. Empty: AIRFLOW_HOME/include/oncall, else the shipped files.",
+        "/opt/airflow/include/oncall",
+    ),
     "models_path": Option("", "string", "Folder of learned models. Empty: AIRFLOW_HOME/models.", "/opt/airflow/models"),
     "spool_path": Option("", "string", "Folder for failures noticed while the store was down. Empty: AIRFLOW_HOME/oncall/spool."),
     "spool_max_mb": Option("64", "integer", "The spool never grows beyond this many megabytes; what does not fit is logged."),
     "ignore_dags": Option("", "string", "Regular expression of dag_ids whose failures are not watched (matched whole).", "sandbox_.*"),
-    "approval_timeout": Option("43200", "integer", "Seconds a question waits for an answer; then nothing is done and the incident is escalated."),
+    "approval_timeout": Option(
+        "43200", "integer", "Seconds a question waits for an answer; then nothing is done and the incident is escalated."
+    ),
     "verify_timeout": Option("86400", "integer", "Seconds an action's task instance is followed before its outcome counts as expired."),
     "lookback": Option("3600", "integer", "Seconds before the first sweep in which failures still become incidents."),
-    "escalation_notifiers": Option("[]", "string", "JSON list of notifiers for escalations.", '[{"classpath": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "kwargs": {"to": "oncall@example.com"}}]'),
-    "policy_hook": Option("False", "boolean", "Add the failure callback to every task by cluster policy (only needed where the plugin's listener cannot run)."),
+    "escalation_notifiers": Option(
+        "[]",
+        "string",
+        "JSON list of notifiers for escalations.",
+        '[{"classpath": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "kwargs": {"to": "oncall@example.com"}}]',
+    ),
+    "policy_hook": Option(
+        "False", "boolean", "Add the failure callback to every task by cluster policy (only needed where the plugin's listener cannot run)."
+    ),
 }
 
 

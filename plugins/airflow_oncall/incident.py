@@ -295,3 +295,20 @@ class Label:
     given_by: str
     given_at: datetime
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One saved model file. Only a file whose SHA-256 stands here is ever loaded."""
+
+    name: str
+    version: str
+    path: str
+    """Relative to ``models_path``."""
+    sha256: str
+    library: str
+    """What it was trained with, e.g. ``scikit-learn 1.7.2``; another one refuses to load it."""
+    trained_at: datetime
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    promoted_at: datetime | None = None
+    """When it became champion; ``None`` for a challenger."""

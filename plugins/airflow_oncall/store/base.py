@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from airflow_oncall.incident import Occurrence
+from airflow_oncall.incident import ModelVersion, Occurrence
 
 
 class Intake(Protocol):
@@ -19,3 +19,16 @@ class Intake(Protocol):
 
     def request_sweep(self, dag_id: str, run_id: str) -> None:
         """Ask the next triage tick to look at this run's task instances (and wake it up)."""
+
+
+class ModelVersions(Protocol):
+    """The registry of trusted model files (``store.models``)."""
+
+    def register(self, model: ModelVersion) -> None:
+        """Trust this file. The same (name, version) registered again with another hash raises ``StoreError``."""
+
+    def promote(self, name: str, version: str) -> None:
+        """Make a registered version the champion."""
+
+    def champions(self, name: str) -> list[ModelVersion]:
+        """Promoted versions, the reigning champion first, then its predecessors."""

@@ -1,0 +1,119 @@
+"""Where the store lives and how to reach it: one engine a process, short timeouts, every failure one of our errors."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from airflow_oncall import conf
+from airflow_oncall.connections import find_connection
+from airflow_oncall.errors import BadSetting, SchemaOutdated, StoreUnavailable
+
+DEFAULT_FILE = "oncall.db"
+_MISSING_SCHEMA = re.compile(r"no such (table|column)|has no column named")
+
+
+def store_url() -> URL:
+    """URL of the connection ``[oncall] conn_id``; SQLite under AIRFLOW_HOME where it is not defined."""
+    connection = find_connection(conf.conn_id())
+    if connection is None:
+        return URL.create("sqlite", database=str(conf.airflow_home() / "oncall" / DEFAULT_FILE))
+    kind = str(connection.conn_type).replace("postgresql", "postgres")
+    if kind == "sqlite":
+        return URL.create("sqlite", database=_sqlite_path(connection))
+    if kind == "postgres":
+        return URL.create(
+            f"postgresql+{_postgres_driver()}",
+            username=connection.login or None,
+            password=connection.password or None,
+            host=connection.host or None,
+            port=connection.port or None,
+            database=connection.schema or None,
+            query={key: str(value) for key, value in connection.extra_dejson.items() if isinstance(value, (str, int))},
+        )
+    raise BadSetting(f"connection {conf.conn_id()!r} has type {connection.conn_type!r}; the incident store needs postgres or sqlite")
+
+
+def _sqlite_path(connection: Any) -> str:
+    path = connection.host or connection.schema or ""
+    if not path:
+        raise BadSetting(f"connection {conf.conn_id()!r} names no file; use sqlite:////absolute/path.db")
+    return str(Path(path))
+
+
+@cache
+def _postgres_driver() -> str:
+    from importlib.util import find_spec
+
+    for driver in ("psycopg", "psycopg2"):
+        if find_spec(driver):
+            return driver
+    raise BadSetting("the incident store is on PostgreSQL but no driver is installed; pip install 'airflow-oncall[postgres]'")
+
+
+def engine_for(url: URL, patience: float) -> Engine:
+    """The engine of this process. ``patience``: seconds to wait for a lock or a connection.
+
+    Keyed by process id, because Airflow forks workers after the parent may have opened one.
+    """
+    return _engine(os.getpid(), url.render_as_string(hide_password=False), patience)
+
+
+@cache
+def _engine(pid: int, url: str, patience: float) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, poolclass=NullPool, connect_args={"timeout": patience})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    milliseconds = int(patience * 1000)
+    return create_engine(
+        parsed,
+        pool_size=2,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": max(2, int(patience)),  # libpq takes no less
+            "application_name": "airflow-oncall",
+            "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
+        },
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not open transactions of its own, see _begin_sqlite
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")  # a committed failure also survives a power cut
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later cannot wait for another writer; taking the write lock at once can.
+    reading = connection.get_execution_options().get("oncall_reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def transaction(engine: Engine, *, reading: bool = False) -> Iterator[Connection]:
+    """One transaction; whatever the database says against it is raised as a ``StoreError``."""
+    try:
+        with engine.execution_options(oncall_reading=reading).begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise _translated(error, engine) from error
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(f"incident store {engine.url!r}: {error}") from error
+
+
+def _translated(error: DBAPIError, engine: Engine) -> StoreUnavailable | SchemaOutdated:
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    if state in {"42P01", "42703"} or _MISSING_SCHEMA.search(str(error.orig)):
+        return SchemaOutdated(f"incident store {engine.url!r} lacks our tables ({error.orig}); run `airflow oncall db upgrade`")
+    return StoreUnavailable(f"incident store {engine.url!r} cannot be used: {error.orig}")

@@ -1,0 +1,131 @@
+"""Writing failures down: exactly one occurrence a failed try, exactly one open incident a task instance.
+
+The invariant rests on two unique indexes, not on who comes first: ``occurrences.key`` and ``incidents.key`` among the
+open ones. Capture, sweep and replay may report the same try at the same time from several processes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Insert, case, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from airflow_oncall.incident import CLOSING, Occurrence, State, TaskRef
+from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.records import digest, now, occurrence_values
+from airflow_oncall.store.tables import audit, incidents, occurrences, open_only, sweep_requests
+
+
+class _AlreadyStored(Exception):
+    """Another process stored the occurrence in the meantime: roll back the incident that was opened for it."""
+
+
+def upsert(engine: Engine, table: Any) -> Any:
+    """``INSERT`` of the store's own dialect, the kind that knows ``ON CONFLICT``."""
+    return (postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert)(table)
+
+
+class SqlIntake:
+    """``Intake`` over SQL."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def record(self, occurrence: Occurrence) -> int | None:
+        """See :meth:`airflow_oncall.store.base.Intake.record`."""
+        values = occurrence_values(occurrence)
+        try:
+            with transaction(self._engine) as connection:
+                if self._fill_gaps(connection, values):
+                    return None
+                incident_id = int(connection.execute(self._open_or_extend(occurrence)).scalar_one())
+                self._insert_once(connection, values | {"incident_id": incident_id})
+                self._note(connection, incident_id, occurrence)
+                return incident_id
+        except _AlreadyStored:
+            return None
+
+    def known(self, ref: TaskRef) -> set[int]:
+        """Numbers of the failed tries already stored for this task instance."""
+        named = [incidents.c[name] == getattr(ref, name) for name in ("dag_id", "run_id", "task_id", "map_index")]
+        query = select(occurrences.c.try_number).join(incidents, incidents.c.id == occurrences.c.incident_id).where(*named)
+        with transaction(self._engine, reading=True) as connection:
+            return set(connection.execute(query).scalars())
+
+    def request_sweep(self, dag_id: str, run_id: str) -> None:
+        """See :meth:`airflow_oncall.store.base.Intake.request_sweep`."""
+        row = {"dag_id": dag_id, "run_id": run_id, "asked_at": now()}
+        statement = upsert(self._engine, sweep_requests).values(row)
+        with transaction(self._engine) as connection:
+            connection.execute(statement.on_conflict_do_nothing(index_elements=["dag_id", "run_id"]))
+
+    def _fill_gaps(self, connection: Connection, values: dict[str, Any]) -> bool:
+        """Whether the occurrence is stored already; if so, only what was unknown of it is filled in."""
+        row = connection.execute(select(occurrences).where(occurrences.c.key == values["key"])).mappings().first()
+        if row is None:
+            return False
+        better = {name: values[name] for name in _EVIDENCE if values[name] and not row[name]}
+        if better:
+            connection.execute(update(occurrences).where(occurrences.c.id == row["id"]).values(better))
+            if "exception_chain" in better:
+                _take_fingerprint(connection, row["id"], row["incident_id"], values["fingerprint"])
+        return True
+
+    def _open_or_extend(self, occurrence: Occurrence) -> Any:
+        state = State.WATCHING if occurrence.will_retry else State.OPEN
+        statement = upsert(self._engine, incidents).values(
+            key=digest(occurrence.incident_key),
+            kind=str(occurrence.kind),
+            dag_id=occurrence.ref.dag_id,
+            run_id=occurrence.ref.run_id,
+            task_id=occurrence.ref.task_id,
+            map_index=occurrence.ref.map_index,
+            state=str(state),
+            fingerprint=occurrence.fingerprint,
+            try_number=occurrence.try_number,
+            opened_at=now(),
+            updated_at=now(),
+            due_at=now(),
+        )
+        new, old = statement.excluded, incidents.c
+        newest = new.try_number >= old.try_number
+        final = newest & (old.state == str(State.WATCHING)) & (new.state == str(State.OPEN))
+        return statement.on_conflict_do_update(
+            index_elements=["key"],
+            index_where=open_only,
+            set_={
+                # All other changes of state are triage's, which holds a claim; this one only ends the waiting.
+                "state": case((final, new.state), else_=old.state),
+                "fingerprint": case((newest, new.fingerprint), else_=old.fingerprint),
+                "try_number": case((newest, new.try_number), else_=old.try_number),
+                "updated_at": new.updated_at,
+                "due_at": new.due_at,
+                "looks": 0,
+            },
+        ).returning(incidents.c.id)
+
+    def _insert_once(self, connection: Connection, values: dict[str, Any]) -> None:
+        statement = upsert(self._engine, occurrences).values(values).on_conflict_do_nothing(index_elements=["key"])
+        if not connection.execute(statement.returning(occurrences.c.id)).first():
+            raise _AlreadyStored
+
+    @staticmethod
+    def _note(connection: Connection, incident_id: int, occurrence: Occurrence) -> None:
+        connection.execute(_audit(incident_id, occurrence))
+
+
+_EVIDENCE = ("exception_chain", "message", "traceback", "operator", "hostname", "duration", "max_tries", "log_tail")
+
+
+def _take_fingerprint(connection: Connection, occurrence_id: int, incident_id: int, fingerprint: str) -> None:
+    connection.execute(update(occurrences).where(occurrences.c.id == occurrence_id).values(fingerprint=fingerprint))
+    newest = select(func.max(occurrences.c.id)).where(occurrences.c.incident_id == incident_id).scalar_subquery()
+    mine = update(incidents).where(incidents.c.id == incident_id, newest == occurrence_id)
+    still_open = incidents.c.state.not_in([str(state) for state in CLOSING])
+    connection.execute(mine.where(still_open).values(fingerprint=fingerprint))
+
+
+def _audit(incident_id: int, occurrence: Occurrence) -> Insert:
+    detail = {"try_number": occurrence.try_number, "will_retry": occurrence.will_retry}
+    return insert(audit).values(at=now(), actor=occurrence.seen_by, what="noticed", incident_id=incident_id, detail=detail)

@@ -1,0 +1,164 @@
+"""Every change triage makes to an incident, each one transaction with its audit row.
+
+A crash between two of them leaves a state from which the next tick goes on: an action is ``planned`` before it is
+done, a diagnosis without a decision is decided again, a decision is never numbered twice (unique index).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from airflow_oncall.errors import StoreError
+from airflow_oncall.incident import (
+    CLOSING,
+    Action,
+    ActionState,
+    Decision,
+    Diagnosis,
+    Incident,
+    Label,
+    Outcome,
+    State,
+)
+from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.intake import upsert
+from airflow_oncall.store.records import action_of, diagnosis_values, incident_of, now
+from airflow_oncall.store.tables import actions, audit, decisions, diagnoses, incidents, labels, occurrences, open_only, outcomes
+
+
+class LostClaim(StoreError):
+    """Somebody else holds the incident now (our lease ran out); whatever was about to be written is not."""
+
+
+class Ledger:
+    """Writes of one triage worker; each needs the worker's claim on the incident."""
+
+    def __init__(self, engine: Engine, worker: str) -> None:
+        self._engine = engine
+        self._worker = worker
+
+    def move(self, incident: Incident, state: State, *, due_in: float | None, detail: str = "", what: str = "") -> Incident:
+        """Set the state and when to look next (seconds; ``None`` with a closing state). The same state counts a look."""
+        with transaction(self._engine) as connection:
+            return self._move(connection, incident, state, due_in, detail, what)
+
+    def diagnosed(self, incident: Incident, diagnosis: Diagnosis) -> Incident:
+        """Store what is wrong; the incident is ``diagnosed`` and due at once."""
+        with transaction(self._engine) as connection:
+            row = diagnosis_values(diagnosis) | {"incident_id": incident.id, "try_number": incident.try_number, "made_at": now()}
+            connection.execute(insert(diagnoses).values(row))
+            detail = f"{diagnosis.category} ({diagnosis.probability:.0%}, by {diagnosis.decided_by})"
+            return self._move(connection, incident, State.DIAGNOSED, 0, detail, "diagnosed", category=diagnosis.category)
+
+    def decided(self, incident: Incident, decision: Decision, state: State, due_in: float, attempts: int = 0) -> Incident:
+        """Store the decision and, when it names an action, that action as ``planned`` for the exact try it answers."""
+        row = asdict(decision) | {"reasons": list(decision.reasons), "made_at": now()}
+        row["verdict"], row["action"] = str(decision.verdict), str(decision.action) if decision.action else None
+        del row["id"]
+        with transaction(self._engine) as connection:
+            connection.execute(insert(decisions).values(row))
+            if decision.action and state in _ACTING:
+                connection.execute(insert(actions).values(_planned(incident, decision, attempts)))
+            what = f"decided {decision.verdict}"
+            return self._move(connection, incident, state, due_in, decision.reasons[0], what, decisions=decision.number)
+
+    def answered(self, incident: Incident, action: Action, label: Label, state: State, due_in: float) -> Incident:
+        """Store a person's answer to a question: approved actions stay planned, rejected ones are dropped."""
+        values = {"approved_by": label.given_by} if state is State.ACTING else {"state": str(ActionState.DROPPED), "done_at": now()}
+        with transaction(self._engine) as connection:
+            connection.execute(insert(labels).values(_label_row(label)))
+            connection.execute(update(actions).where(actions.c.id == action.id).values(values))
+            moved = self._move(connection, incident, state, due_in, f"{label.name} by {label.given_by}", "")
+            _audit(connection, incident, label.given_by, label.name, dict(label.detail))
+            return moved
+
+    def acted(self, incident: Incident, action: Action, ended: ActionState, detail: str, state: State, due_in: float) -> Incident:
+        """Store how an action ended."""
+        with transaction(self._engine) as connection:
+            values = {"state": str(ended), "done_at": now(), "detail": detail}
+            connection.execute(update(actions).where(actions.c.id == action.id).values(values))
+            return self._move(connection, incident, state, due_in, detail, f"action {ended}")
+
+    def ended(
+        self, incident: Incident, outcome: Outcome | None, given: list[Label], state: State, due_in: float | None, detail: str
+    ) -> Incident:
+        """Store how the task instance was seen to end, with the labels that follow from it."""
+        with transaction(self._engine) as connection:
+            if outcome:
+                row = asdict(outcome) | {"kind": str(outcome.kind)}
+                connection.execute(upsert(self._engine, outcomes).values(row).on_conflict_do_nothing(index_elements=["action_id"]))
+            if given:
+                connection.execute(insert(labels), [_label_row(label) for label in given])
+            return self._move(connection, incident, state, due_in, detail, str(outcome.kind) if outcome else str(state))
+
+    def add_log(self, incident_id: int, try_number: int, log_tail: str) -> None:
+        """Attach a try's log tail, fetched after the fact."""
+        which = (occurrences.c.incident_id == incident_id, occurrences.c.try_number == try_number)
+        with transaction(self._engine) as connection:
+            connection.execute(update(occurrences).where(*which).values(log_tail=log_tail))
+
+    def open_action(self, incident_id: int, number: int | None = None) -> Action | None:
+        """The planned action of this incident (of one decision, when numbered)."""
+        query = select(actions).where(actions.c.incident_id == incident_id, actions.c.state == str(ActionState.PLANNED))
+        if number is not None:
+            query = query.where(actions.c.decision_number == number)
+        with transaction(self._engine, reading=True) as connection:
+            row = connection.execute(query.order_by(actions.c.id.desc())).mappings().first()
+        return action_of(row) if row else None
+
+    def holds(self, incident_id: int, at_least: timedelta) -> bool:
+        """Whether our claim lasts at least this long: checked right before something is done to Airflow."""
+        query = select(incidents.c.id).where(
+            incidents.c.id == incident_id, incidents.c.claimed_by == self._worker, incidents.c.claimed_until >= now() + at_least
+        )
+        with transaction(self._engine, reading=True) as connection:
+            return connection.execute(query).first() is not None
+
+    def _move(
+        self, connection: Connection, incident: Incident, state: State, due_in: float | None, detail: str, what: str, **also: Any
+    ) -> Incident:
+        at = now()
+        values: dict[str, Any] = also | {
+            "state": str(state),
+            "looks": incident.looks + 1 if state == incident.state else 0,
+            "due_at": None if due_in is None else at + timedelta(seconds=due_in),
+            "closed_at": at if state in CLOSING else None,
+        }
+        if detail:
+            values |= {"detail": detail, "updated_at": at}
+        mine = (incidents.c.id == incident.id, incidents.c.claimed_by == self._worker, incidents.c.claimed_until > at, open_only)
+        # A try that failed while we worked made the incident due: such news is never overwritten by what we knew before.
+        current = incidents.c.try_number == incident.try_number
+        moved = connection.execute(update(incidents).where(*mine, current).values(values).returning(incidents)).mappings().first()
+        if moved is None:
+            raise LostClaim(f"incident {incident.id} is no longer ours to move to {state}: it was claimed by another or a newer try failed")
+        if what:
+            _audit(connection, incident, "triage", what, {"state": str(state), "detail": detail})
+        return incident_of(moved)
+
+
+_ACTING = (State.ASKED, State.WAITING, State.ACTING)
+
+
+def _audit(connection: Connection, incident: Incident, actor: str, what: str, detail: dict[str, Any]) -> None:
+    connection.execute(insert(audit).values(at=now(), actor=actor, what=what, incident_id=incident.id, detail=detail))
+
+
+def _planned(incident: Incident, decision: Decision, attempts: int) -> dict[str, Any]:
+    return asdict(incident.ref) | {
+        "incident_id": incident.id,
+        "decision_number": decision.number,
+        "kind": str(decision.action),
+        "answers_try": decision.answers_try,
+        "attempts": attempts,
+        "state": str(ActionState.PLANNED),
+        "planned_at": now(),
+    }
+
+
+def _label_row(label: Label) -> dict[str, Any]:
+    return asdict(label) | {"detail": dict(label.detail)}

@@ -1,0 +1,55 @@
+"""Bring the store's tables up to date, safely also when several processes try at once or one is killed midway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, text
+
+from airflow_oncall.errors import SchemaOutdated
+from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.tables import VERSION_TABLE
+
+HEAD = "0001"
+"""Newest revision in ``migrations/versions`` (a test compares), so that a look at the schema needs no Alembic."""
+_LOCK = 0x0C_A11  # key of PostgreSQL's advisory lock
+
+
+def current_revision(engine: Engine) -> str | None:
+    """Revision the store is at, ``None`` before the first migration."""
+    try:
+        with transaction(engine, reading=True) as connection:
+            return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
+    except SchemaOutdated:
+        return None
+
+
+def upgrade(engine: Engine) -> str:
+    """Migrate to :data:`HEAD` in one transaction and return it. The second of two racing processes finds nothing to do."""
+    if engine.dialect.name == "sqlite":
+        _prepare_file(engine)
+    with transaction(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        _run_alembic(connection)
+    return HEAD
+
+
+def _prepare_file(engine: Engine) -> None:
+    # WAL lets readers and one writer work at once; it is a property of the file and cannot be set inside a transaction.
+    Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
+
+
+def _run_alembic(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

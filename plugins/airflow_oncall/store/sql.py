@@ -1,0 +1,54 @@
+"""The store as one object: the parts it is made of, over one engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from airflow_oncall.store.engine import engine_for, store_url
+from airflow_oncall.store.intake import SqlIntake
+from airflow_oncall.store.keep import Cursors, GoodFiles, SqlModelVersions
+from airflow_oncall.store.ledger import Ledger
+from airflow_oncall.store.queue import Queue
+from airflow_oncall.store.reading import Reading
+from airflow_oncall.store.report import Report
+from airflow_oncall.store.schema import HEAD, current_revision, upgrade
+
+
+@dataclass(frozen=True)
+class Store:
+    """``intake`` writes failures down, ``queue`` hands out work, ``ledger`` records what triage does, the rest reads and keeps."""
+
+    engine: Engine
+    intake: SqlIntake
+    queue: Queue
+    ledger: Ledger
+    reading: Reading
+    report: Report
+    cursors: Cursors
+    good_files: GoodFiles
+    models: SqlModelVersions
+
+    @classmethod
+    def open(cls, worker: str, *, migrate: bool, patience: float) -> Store:
+        """The store of this deployment, see :func:`airflow_oncall.store.open_store`."""
+        engine = engine_for(store_url(), patience)
+        if migrate and current_revision(engine) != HEAD:
+            upgrade(engine)
+        return cls.over(engine, worker)
+
+    @classmethod
+    def over(cls, engine: Engine, worker: str) -> Store:
+        """The store over an engine."""
+        return cls(
+            engine=engine,
+            intake=SqlIntake(engine),
+            queue=Queue(engine, worker),
+            ledger=Ledger(engine, worker),
+            reading=Reading(engine),
+            report=Report(engine),
+            cursors=Cursors(engine),
+            good_files=GoodFiles(engine),
+            models=SqlModelVersions(engine),
+        )

@@ -1,0 +1,246 @@
+"""The store's tables: our own metadata, never Airflow's. One table a noun, one migration history (``migrations/``)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+PREFIX = "oncall_"
+VERSION_TABLE = "oncall_alembic_version"
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in, aware UTC out; SQLite forgets the zone, so it is put back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times: they would silently shift."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"naive time {value!r} given to the store; use timezone-aware UTC")
+        return value.astimezone(timezone.utc)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give UTC back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+
+
+BigId = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY counts up by itself in SQLite
+
+
+def _table(name: str, *items: Any) -> Table:
+    return Table(PREFIX + name, metadata, Column("id", BigId, primary_key=True), *items)
+
+
+def _incident(unique: bool = False) -> Column[Any]:
+    return Column("incident_id", BigId, ForeignKey(PREFIX + "incidents.id", ondelete="CASCADE"), nullable=False, index=not unique)
+
+
+incidents = _table(
+    "incidents",
+    Column("key", String(64), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("dag_id", String(1000), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("task_id", String(250), nullable=False),
+    Column("map_index", Integer, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("category", String(40)),
+    Column("try_number", Integer, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Column("due_at", UtcDateTime),
+    Column("looks", Integer, nullable=False, server_default="0"),
+    Column("decisions", Integer, nullable=False, server_default="0"),
+    Column("claimed_by", String(100)),
+    Column("claimed_until", UtcDateTime),
+    Column("storm_id", BigId, ForeignKey(PREFIX + "storms.id")),
+    Column("detail", Text, nullable=False, server_default=""),
+)
+open_only = text("closed_at IS NULL")
+Index("uq_oncall_incidents_open_key", incidents.c.key, unique=True, sqlite_where=open_only, postgresql_where=open_only)
+Index("ix_oncall_incidents_due", incidents.c.due_at, sqlite_where=open_only, postgresql_where=open_only)
+Index("ix_oncall_incidents_dag", incidents.c.dag_id, incidents.c.opened_at)
+
+storms = _table(
+    "storms",
+    Column("cause", String(250), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Column("detail", Text, nullable=False, server_default=""),
+)
+Index("uq_oncall_storms_open_cause", storms.c.cause, unique=True, sqlite_where=open_only, postgresql_where=open_only)
+
+occurrences = _table(
+    "occurrences",
+    _incident(),
+    Column("key", String(64), nullable=False, unique=True),
+    Column("try_number", Integer, nullable=False),
+    Column("seen_by", String(20), nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("happened_at", UtcDateTime, nullable=False),
+    Column("will_retry", Boolean, nullable=False),
+    Column("by_hand", Boolean, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("exception_chain", JSON, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("traceback", Text, nullable=False),
+    Column("operator", String(250)),
+    Column("hostname", String(250)),
+    Column("duration", Float),
+    Column("max_tries", Integer),
+    Column("log_tail", Text, nullable=False),
+)
+
+diagnoses = _table(
+    "diagnoses",
+    _incident(),
+    Column("try_number", Integer, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("category", String(40), nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("transient", Boolean),
+    Column("transient_probability", Float, nullable=False),
+    Column("anomaly", Boolean, nullable=False),
+    Column("identifiers", JSON, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("decided_by", String(40), nullable=False),
+    Column("model_version", String(40)),
+)
+
+decisions = _table(
+    "decisions",
+    _incident(unique=True),
+    Column("number", Integer, nullable=False),
+    Column("verdict", String(20), nullable=False),
+    Column("action", String(40)),
+    Column("answers_try", Integer, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("wait_seconds", Integer, nullable=False),
+    Column("mode", String(10), nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    UniqueConstraint("incident_id", "number"),
+)
+
+actions = _table(
+    "actions",
+    _incident(unique=True),
+    Column("decision_number", Integer, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("dag_id", String(250), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("task_id", String(250), nullable=False),
+    Column("map_index", Integer, nullable=False),
+    Column("answers_try", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("approved_by", String(250)),
+    Column("planned_at", UtcDateTime, nullable=False),
+    Column("done_at", UtcDateTime),
+    Column("detail", Text, nullable=False, server_default=""),
+    UniqueConstraint("incident_id", "decision_number"),
+)
+Index("ix_oncall_actions_budget", actions.c.planned_at, actions.c.dag_id)
+
+outcomes = _table(
+    "outcomes",
+    _incident(),
+    Column("action_id", BigId, ForeignKey(PREFIX + "actions.id", ondelete="CASCADE"), unique=True),
+    Column("kind", String(20), nullable=False),
+    Column("try_number", Integer, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+labels = _table(
+    "labels",
+    _incident(),
+    Column("name", String(40), nullable=False),
+    Column("value", String(250), nullable=False),
+    Column("given_by", String(250), nullable=False),
+    Column("given_at", UtcDateTime, nullable=False),
+    Column("detail", JSON, nullable=False),
+)
+
+audit = _table(
+    "audit",
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("actor", String(250), nullable=False),
+    Column("what", String(60), nullable=False),
+    Column("incident_id", BigId, index=True),
+    Column("detail", JSON, nullable=False),
+)
+
+cursors = _table(
+    "cursors",
+    Column("name", String(250), nullable=False, unique=True),
+    Column("value", JSON, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+sweep_requests = _table(
+    "sweep_requests",
+    Column("dag_id", String(250), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    UniqueConstraint("dag_id", "run_id"),
+)
+
+good_files = _table(
+    "good_files",
+    Column("name", String(250), nullable=False, unique=True),
+    Column("sha256", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("read_at", UtcDateTime, nullable=False),
+)
+
+model_versions = _table(
+    "model_versions",
+    Column("name", String(60), nullable=False),
+    Column("version", String(60), nullable=False),
+    Column("path", String(500), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("library", String(100), nullable=False),
+    Column("trained_at", UtcDateTime, nullable=False),
+    Column("promoted_at", UtcDateTime),
+    Column("metrics", JSON, nullable=False),
+    UniqueConstraint("name", "version"),
+)

@@ -1,0 +1,44 @@
+"""What every test shares: an Airflow that touches nothing of this machine, real databases, and a cast of incidents."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# Airflow reads these when it is imported, so they are set before any test module is.
+_HOME = Path(tempfile.mkdtemp(prefix="oncall-tests-"))
+_ROOT = Path(__file__).parents[1]
+os.environ |= {
+    "AIRFLOW_HOME": str(_HOME),
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__DAGS_FOLDER": str(_ROOT / "dags"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(_ROOT / "plugins"),
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME}/airflow.db",
+}
+
+import pytest  # noqa: E402
+
+from airflow_oncall.store.sql import Store  # noqa: E402
+from tests.databases import Databases, fresh_store  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """A real SQLite folder and, when first asked for, a real PostgreSQL server."""
+    with Databases() as databases:
+        yield databases
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def store(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Store]:
+    """An empty, migrated store on each of the two databases."""
+    yield from fresh_store(databases, request.param)
+
+
+@pytest.fixture
+def sqlite_store(databases: Databases) -> Iterator[Store]:
+    """An empty, migrated store on SQLite, for tests that are not about SQL."""
+    yield from fresh_store(databases, "sqlite")

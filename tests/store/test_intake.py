@@ -1,0 +1,107 @@
+"""Exactly one occurrence a failed try, exactly one open incident a task instance, on both databases."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from airflow_oncall.incident import Occurrence, State
+from airflow_oncall.store.sql import Store
+from tests.cast import FOURTH_SHARD, first_of_two_tries, next_try, seen_by_the_sweep, vendor_was_down
+
+
+def recorded(store: Store, *occurrences: Occurrence) -> list[int | None]:
+    return [store.intake.record(occurrence) for occurrence in occurrences]
+
+
+def test_a_failure_opens_an_incident_that_is_due_at_once(store: Store) -> None:
+    (incident_id,) = recorded(store, vendor_was_down)
+    incident = store.reading.incidents()[0]
+    assert (incident.id, incident.state, incident.ref) == (incident_id, State.OPEN, vendor_was_down.ref)
+    assert store.queue.is_urgent()
+
+
+def test_what_is_stored_comes_back_whole(store: Store) -> None:
+    recorded(store, vendor_was_down)
+    assert store.reading.occurrences(store.reading.incidents()[0].id) == [vendor_was_down]
+
+
+def test_the_same_try_seen_twice_is_one_occurrence(store: Store) -> None:
+    first, second = recorded(store, vendor_was_down, seen_by_the_sweep)
+    assert second is None
+    assert len(store.reading.incidents()) == 1
+    assert len(store.reading.occurrences(first or 0)) == 1
+
+
+def test_the_richer_report_fills_what_the_first_one_lacked(store: Store) -> None:
+    recorded(store, seen_by_the_sweep, vendor_was_down)
+    incident = store.reading.incidents()[0]
+    seen = store.reading.occurrences(incident.id)[0]
+    assert seen.evidence.exception_chain == ("httpx.HTTPStatusError",)
+    assert seen.evidence.hostname == "worker-7"
+    assert incident.fingerprint == "vendor-503"
+
+
+def test_a_second_failed_try_joins_the_open_incident(store: Store) -> None:
+    first, second = recorded(store, vendor_was_down, next_try(vendor_was_down))
+    assert first == second
+    assert store.reading.incidents()[0].try_number == 2
+
+
+def test_a_try_that_airflow_repeats_is_watched_until_the_last_one_fails(store: Store) -> None:
+    recorded(store, first_of_two_tries)
+    assert store.reading.incidents()[0].state is State.WATCHING
+    recorded(store, next_try(first_of_two_tries, will_retry=False))
+    assert store.reading.incidents()[0].state is State.OPEN
+
+
+def test_an_older_try_that_arrives_late_changes_nothing_but_the_history(store: Store) -> None:
+    recorded(store, next_try(vendor_was_down), first_of_two_tries)
+    incident = store.reading.incidents()[0]
+    assert (incident.try_number, incident.state) == (2, State.OPEN)
+    assert [seen.try_number for seen in store.reading.occurrences(incident.id)] == [1, 2]
+
+
+def test_a_repeated_report_of_a_closed_incident_opens_nothing(store: Store) -> None:
+    recorded(store, vendor_was_down)
+    (incident,) = store.queue.claim_due(10, timedelta(minutes=1))
+    store.ledger.move(incident, State.CLOSED, due_in=None)
+    assert recorded(store, seen_by_the_sweep) == [None]
+    assert [known.state for known in store.reading.incidents()] == [State.CLOSED]
+
+
+def test_a_new_failure_after_the_incident_closed_opens_another(store: Store) -> None:
+    recorded(store, vendor_was_down)
+    (incident,) = store.queue.claim_due(10, timedelta(minutes=1))
+    store.ledger.move(incident, State.RESOLVED, due_in=None)
+    recorded(store, next_try(vendor_was_down))
+    assert [known.state for known in store.reading.incidents()] == [State.OPEN, State.RESOLVED]
+
+
+def test_mapped_task_instances_have_incidents_of_their_own(store: Store) -> None:
+    for index in range(3):
+        recorded(store, replace(vendor_was_down, ref=replace(FOURTH_SHARD, map_index=index)))
+    assert {incident.ref.map_index for incident in store.reading.incidents()} == {0, 1, 2}
+
+
+def test_eight_reporters_at_once_store_one_occurrence(store: Store) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(store.intake.record, [vendor_was_down, seen_by_the_sweep] * 8))
+    assert len([known for known in ids if known]) == 1
+    assert len(store.reading.incidents()) == 1
+    assert len(store.reading.occurrences(store.reading.incidents()[0].id)) == 1
+
+
+@pytest.mark.parametrize("name", ["ünïcødé_データ", "x" * 250])
+def test_names_of_any_alphabet_and_length_are_kept(store: Store, name: str) -> None:
+    ref = replace(FOURTH_SHARD, dag_id=name, run_id=name, task_id=name)
+    recorded(store, replace(vendor_was_down, ref=ref))
+    assert store.reading.incidents()[0].ref == ref
+
+
+def test_known_tries_are_those_of_the_task_instance_only(store: Store) -> None:
+    recorded(store, vendor_was_down, next_try(vendor_was_down), replace(vendor_was_down, ref=FOURTH_SHARD, try_number=7))
+    assert store.intake.known(vendor_was_down.ref) == {1, 2}
