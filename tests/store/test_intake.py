@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from tests.cast import FOURTH_SHARD, broken_dag_file, first_of_two_tries, next_try, seen_by_the_sweep, vendor_was_down
 
 from airflow_oncall.incident import Occurrence, State
 from airflow_oncall.store.sql import Store
-from tests.cast import FOURTH_SHARD, first_of_two_tries, next_try, seen_by_the_sweep, vendor_was_down
 
 
 def recorded(store: Store, *occurrences: Occurrence) -> list[int | None]:
@@ -105,3 +105,12 @@ def test_names_of_any_alphabet_and_length_are_kept(store: Store, name: str) -> N
 def test_known_tries_are_those_of_the_task_instance_only(store: Store) -> None:
     recorded(store, vendor_was_down, next_try(vendor_was_down), replace(vendor_was_down, ref=FOURTH_SHARD, try_number=7))
     assert store.intake.known(vendor_was_down.ref) == {1, 2}
+
+
+def test_the_same_import_error_is_one_occurrence_until_it_was_mended(store: Store) -> None:
+    first, again = recorded(store, broken_dag_file, broken_dag_file)
+    assert again is None
+    (incident,) = store.queue.claim_due(10, timedelta(minutes=1))
+    store.ledger.move(incident, State.RESOLVED, due_in=None)
+    (anew,) = recorded(store, broken_dag_file)
+    assert anew not in (None, first)

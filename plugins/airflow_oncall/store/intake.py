@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Insert, case, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from airflow_oncall.incident import CLOSING, Occurrence, State, TaskRef
+from airflow_oncall.incident import CLOSING, Kind, Occurrence, State, TaskRef
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.records import digest, now, occurrence_values
 from airflow_oncall.store.tables import audit, incidents, occurrences, open_only, sweep_requests
@@ -37,9 +37,12 @@ class SqlIntake:
         values = occurrence_values(occurrence)
         try:
             with transaction(self._engine) as connection:
-                if self._fill_gaps(connection, values):
+                # A DAG file may break again in the same way after it was mended: there, an occurrence is one of its incident.
+                if occurrence.kind is not Kind.DAG_IMPORT and self._fill_gaps(connection, values):
                     return None
                 incident_id = int(connection.execute(self._open_or_extend(occurrence)).scalar_one())
+                if occurrence.kind is Kind.DAG_IMPORT:
+                    values["key"] = digest(f"{occurrence.key}@{incident_id}")
                 self._insert_once(connection, values | {"incident_id": incident_id})
                 self._note(connection, incident_id, occurrence)
                 return incident_id

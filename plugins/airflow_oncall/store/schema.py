@@ -17,6 +17,8 @@ _LOCK = 0x0C_A11  # key of PostgreSQL's advisory lock
 
 def current_revision(engine: Engine) -> str | None:
     """Revision the store is at, ``None`` before the first migration."""
+    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists():
+        return None  # asking would create an empty file
     try:
         with transaction(engine, reading=True) as connection:
             return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant

@@ -1,0 +1,89 @@
+"""Hand an incident to people: the reason on the task instance's note, and a message through the configured notifiers.
+
+A notifier is told at least once: a crash between telling and recording it tells again, with the same key.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow_oncall import conf
+from airflow_oncall.act.approval import link
+from airflow_oncall.act.execute import compose_note
+from airflow_oncall.errors import AirflowApiError, BadSetting
+from airflow_oncall.incident import Action, ActionState, Decision, Diagnosis, Incident, Kind, State
+from airflow_oncall.rest import AirflowApi
+from airflow_oncall.store.sql import Store
+
+log = logging.getLogger(__name__)
+
+
+def escalate(store: Store, api: AirflowApi, incident: Incident, action: Action) -> Incident:
+    """Tell people, then record that they were told; the incident is ``escalated`` and still followed."""
+    decision, diagnosis = store.reading.decision(incident.id), store.reading.diagnosis(incident.id)
+    reason = " ".join(decision.reasons) if decision else incident.detail
+    noted = _note(api, incident, action, reason)
+    told = [notify(spec, message(incident, diagnosis, decision, api.base_url)) for spec in conf.escalation_notifiers()]
+    detail = decision.reasons[0] if decision else reason
+    problems = "; ".join(filter(None, [noted, *told]))
+    return store.ledger.acted(incident, action, ActionState.DONE, f"{detail} {problems}".strip(), State.ESCALATED, 30)
+
+
+def message(incident: Incident, diagnosis: Diagnosis | None, decision: Decision | None, base_url: str) -> dict[str, Any]:
+    """What notifiers' templates see as ``oncall``: subject, body, key (the same for repeats), link, category, reasons."""
+    category = diagnosis.category if diagnosis else "unknown"
+    reasons = list(decision.reasons) if decision else [incident.detail]
+    return {
+        "subject": f"{incident.ref} needs you: {category}",
+        "body": "\n".join([*reasons, link(incident, base_url)]),
+        "key": f"oncall-{incident.id}",
+        "link": link(incident, base_url),
+        "category": category,
+        "reasons": reasons,
+        "dag_id": incident.ref.dag_id,
+        "run_id": incident.ref.run_id,
+        "task_id": incident.ref.task_id,
+        "map_index": incident.ref.map_index,
+    }
+
+
+def notify(spec: dict[str, Any], oncall: dict[str, Any]) -> str:
+    """Send through one notifier; what is wrong with it is given back as text, because an escalation must not fail for it.
+
+    Errors while sending are logged by Airflow's ``BaseNotifier`` itself.
+    """
+    try:
+        load(spec)({"oncall": oncall})
+    except BadSetting as error:
+        log.error("%s", error)
+        return str(error)
+    return ""
+
+
+def load(spec: dict[str, Any]) -> Any:
+    """The notifier of one entry of ``[oncall] escalation_notifiers``. Raises ``BadSetting`` when it cannot be made."""
+    from airflow.sdk import BaseNotifier
+    from airflow.sdk.module_loading import import_string  # type: ignore[attr-defined]
+
+    classpath = spec["classpath"]
+    try:
+        notifier = import_string(classpath)(**spec.get("kwargs", {}))
+    except (ImportError, TypeError, ValueError) as error:
+        raise BadSetting(f"[oncall] escalation_notifiers: {classpath!r} cannot be made: {error}") from error
+    if not isinstance(notifier, BaseNotifier):
+        raise BadSetting(f"[oncall] escalation_notifiers: {classpath!r} is no BaseNotifier")
+    return notifier
+
+
+def _note(api: AirflowApi, incident: Incident, action: Action, reason: str) -> str:
+    if incident.kind is not Kind.TASK:
+        return ""
+    try:
+        found = api.task_instance(incident.ref)
+        if action.mark not in found.note:
+            api.set_note(incident.ref, compose_note(action, reason, found.note))
+    except AirflowApiError as error:
+        log.warning("incident %s: the note was not written: %s", incident.id, error)
+        return f"(note not written: {error})"
+    return ""

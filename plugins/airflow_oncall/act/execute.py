@@ -1,0 +1,79 @@
+"""Do a planned action at most once, to exactly the try it answers.
+
+    planned ── note carries our mark ──────────────> done (a crash came after the clear, before this was written)
+       │─── not failed at that try any more ───────> superseded (somebody else moved it)
+       │─── no answer, 5xx ────────────────────────> stays planned; the next look starts here again
+       │─── 401, 403 ──────────────────────────────> refused, escalated
+       └─── failed at that try ── clear with mark ─> done
+
+A clear that timed out may have happened: it is never sent again before the note was read.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow_oncall.errors import AirflowApiError, NotFound
+from airflow_oncall.incident import Action, ActionKind, ActionState, Incident, State
+from airflow_oncall.rest import NOTE_LIMIT, TIMEOUT, AirflowApi
+from airflow_oncall.store.ledger import LostClaim
+from airflow_oncall.store.sql import Store
+
+SAFE_LEASE = timedelta(seconds=3 * TIMEOUT)
+"""A clear is only sent while the claim lasts this much longer, so that no other worker can send the same."""
+RETRY_SECONDS = 15.0
+
+
+def execute(store: Store, api: AirflowApi, incident: Incident, action: Action, reason: str) -> Incident:
+    """Carry out a planned clear and record how it ended; the incident is then ``verifying``, or stays due."""
+    try:
+        ended, detail = _act(store, api, action, reason)
+    except NotFound as error:
+        ended, detail = ActionState.SUPERSEDED, str(error)
+    except AirflowApiError as error:
+        if error.transient:
+            return store.ledger.move(incident, incident.state, due_in=RETRY_SECONDS, detail=str(error), what="action delayed")
+        if error.status != 409:
+            return store.ledger.acted(incident, action, ActionState.REFUSED, str(error), State.ESCALATED, 0)
+        ended, detail = ActionState.SUPERSEDED, str(error)
+    return store.ledger.acted(incident, action, ended, detail, State.VERIFYING, due_in=2)
+
+
+def _act(store: Store, api: AirflowApi, action: Action, reason: str) -> tuple[ActionState, str]:
+    return (_clear_run if action.kind is ActionKind.CLEAR_RUN else _clear_task)(store, api, action, reason)
+
+
+def _clear_task(store: Store, api: AirflowApi, action: Action, reason: str) -> tuple[ActionState, str]:
+    found = api.task_instance(action.ref)
+    if action.mark in found.note:
+        return ActionState.DONE, "cleared (seen in Airflow after a restart)"
+    if found.state != "failed" or found.try_number != action.answers_try:
+        return ActionState.SUPERSEDED, f"not cleared: it is {found.state} at try {found.try_number}, not failed at {action.answers_try}"
+    _still_ours(store, action)
+    cleared = api.clear(action.ref, compose_note(action, reason, found.note))
+    if action.ref not in cleared:
+        return ActionState.SUPERSEDED, "not cleared: Airflow found it no longer failed"
+    others = len(cleared) - 1
+    return ActionState.DONE, f"cleared try {action.answers_try}" + (f" and {others} task instance(s) that waited for it" if others else "")
+
+
+def _clear_run(store: Store, api: AirflowApi, action: Action, reason: str) -> tuple[ActionState, str]:
+    run = api.run(action.ref.dag_id, action.ref.run_id)
+    if action.mark in run.note:
+        return ActionState.DONE, "run cleared (seen in Airflow after a restart)"
+    if run.state != "failed":
+        return ActionState.SUPERSEDED, f"not cleared: the run is {run.state}"
+    _still_ours(store, action)
+    api.clear_run(run.dag_id, run.run_id, compose_note(action, reason, run.note))
+    return ActionState.DONE, "cleared what did not succeed in the run"
+
+
+def _still_ours(store: Store, action: Action) -> None:
+    if not store.ledger.holds(action.incident_id, SAFE_LEASE):
+        raise LostClaim(f"incident {action.incident_id}: the claim ends too soon to act safely; the next tick goes on")
+
+
+def compose_note(action: Action, reason: str, old: str) -> str:
+    """The mark first (it must survive Airflow's limit), then why, then what people wrote there before."""
+    kept = "" if old.startswith("[oncall #") else old
+    return "\n\n".join(filter(None, (f"{action.mark} {reason}", kept)))[:NOTE_LIMIT]

@@ -1,0 +1,205 @@
+"""Diagnosis and policy to decision: a ladder whose first rung that holds decides, and every rung leaves its reason.
+
+    1 a person paused the DAG                        -> escalate: never undo a person
+    2 declared ``oncall: never``                     -> escalate
+    3 not repairable: category, or a re-run cannot help, or no category -> escalate
+    4 budget used up                                 -> escalate
+    5 probability below ``ask``                      -> escalate
+    6 mode ``shadow``                                -> observe, with what would have been done
+    7 anomaly, declared ``ask``, mode ``ask``, or below ``auto`` -> ask
+    8 else                                           -> auto (or wait first)
+
+Pure: values in, a decision out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from airflow_oncall.incident import CATEGORIES, ActionKind, Decision, Diagnosis, Incident, Kind, Verdict
+
+DECLARATIONS = ("auto", "ask", "never")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Thresholds(_Part):
+    """Probabilities from which a repair is made or proposed."""
+
+    auto: float = Field(ge=0, le=1)
+    ask: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Thresholds:
+        if self.ask > self.auto:
+            raise ValueError(f"ask ({self.ask}) must not be above auto ({self.auto})")
+        return self
+
+
+class Budgets(_Part):
+    """Most runs that clears may re-arm."""
+
+    attempts_per_task_instance: int = Field(ge=0)
+    attempts_per_hour: int = Field(ge=0)
+
+
+class AfterFailure(_Part):
+    """What a failed repair changes for the next one."""
+
+    probability_factor: float = Field(gt=0, le=1)
+    wait_factor: float = Field(ge=1)
+
+
+class CategoryRule(_Part):
+    """What may be done about one category."""
+
+    action: Literal["clear_task", "escalate"]
+    wait_seconds: int = Field(default=0, ge=0, le=86_400)
+
+
+class Policy(_Part):
+    """``policy.yaml``."""
+
+    version: Literal[1]
+    thresholds: Thresholds
+    budgets: Budgets
+    after_failure: AfterFailure
+    categories: Mapping[str, CategoryRule]
+
+    @field_validator("categories")
+    @classmethod
+    def _known(cls, value: Mapping[str, CategoryRule]) -> Mapping[str, CategoryRule]:
+        for name in value:
+            if name not in CATEGORIES:
+                raise ValueError(f"{name!r} is no category; use one of {', '.join(CATEGORIES)}")
+        return value
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything a decision depends on."""
+
+    incident: Incident
+    diagnosis: Diagnosis
+    mode: str
+    declared: str | None = None
+    """``auto``, ``ask``, ``never``, or nothing said."""
+    retries: int = 0
+    is_paused: bool = False
+    used_here: int = 0
+    """Attempts already re-armed for this task instance."""
+    used_this_hour: int = 0
+    failed_repairs: int = 0
+    """Repairs of this incident after which it failed with the same cause."""
+
+    @property
+    def attempts(self) -> int:
+        """Runs that one clear re-arms."""
+        return self.retries + 1
+
+
+def declaration(tags: frozenset[str], params: Mapping[str, object]) -> str | None:
+    """What the DAG's author said: ``params["oncall"]`` before a tag ``oncall:...``; an unknown word counts as ``ask``."""
+    said = params.get("oncall")
+    words = [str(said)] if said is not None else [tag.split(":", 1)[1] for tag in tags if tag.startswith("oncall:")]
+    known = [word.strip().lower() for word in words]
+    for word in reversed(DECLARATIONS):  # the most careful one wins
+        if word in known:
+            return word
+    return "ask" if known else None
+
+
+def decide(situation: Situation, policy: Policy) -> Decision:
+    """The decision, with every reason that led to it (the deciding one first)."""
+    probability = _probability(situation, policy)
+    refusal = _refusal(situation, policy, probability)
+    if refusal:
+        return _decision(situation, Verdict.ESCALATE, ActionKind.ESCALATE, probability, refusal)
+    action = ActionKind.CLEAR_RUN if situation.incident.kind is Kind.DAG_RUN else ActionKind.CLEAR_TASK
+    wait = _wait(situation, policy)
+    helps = f"a re-run helps with probability {probability:.0%}"
+    if situation.mode == "shadow":
+        would = "ask" if _doubt(situation, policy, probability) else "repair"
+        return _decision(situation, Verdict.OBSERVE, action, probability, f"Shadow mode: would {would}; {helps}.", wait)
+    doubt = _doubt(situation, policy, probability)
+    if doubt:
+        return _decision(situation, Verdict.ASK, action, probability, f"{doubt}; {helps}.", wait)
+    verdict = Verdict.WAIT if wait else Verdict.AUTO
+    first = f"Waits {wait} s first, then repairs" if wait else "Repairs"
+    return _decision(situation, verdict, action, probability, f"{first}: {helps}, the bar is {policy.thresholds.auto:.0%}.", wait)
+
+
+def _probability(situation: Situation, policy: Policy) -> float:
+    factor = policy.after_failure.probability_factor**situation.failed_repairs
+    return round(situation.diagnosis.transient_probability * factor, 4)
+
+
+def _wait(situation: Situation, policy: Policy) -> int:
+    rule = policy.categories.get(situation.diagnosis.category)
+    base = rule.wait_seconds if rule else 0
+    return min(int(base * policy.after_failure.wait_factor**situation.failed_repairs), 86_400)
+
+
+def _refusal(situation: Situation, policy: Policy, probability: float) -> str | None:
+    """Why nothing may be done, ``None`` when something may."""
+    category, budgets = situation.diagnosis.category, policy.budgets
+    rule = policy.categories.get(category)
+    here = situation.used_here + situation.attempts
+    hour = situation.used_this_hour + situation.attempts
+    rungs = (
+        (situation.is_paused, "The DAG is paused; a person stopped it."),
+        (situation.incident.kind is Kind.DAG_IMPORT, "A DAG file that cannot be imported needs its author."),
+        (situation.declared == "never", 'Declared "oncall: never".'),
+        (rule is None, f"No category of the policy fits ({category})."),
+        (rule is not None and rule.action == "escalate", f"{category} needs a person: a re-run does not mend it."),
+        (situation.diagnosis.transient is False, f"This {category} is permanent: a re-run does not mend it."),
+        (here > budgets.attempts_per_task_instance, _used_up("task instance", here, budgets.attempts_per_task_instance)),
+        (hour > budgets.attempts_per_hour, _used_up("hour", hour, budgets.attempts_per_hour)),
+        (probability < policy.thresholds.ask, f"A re-run helps with probability {probability:.0%} only."),
+    )
+    return next((reason for holds, reason in rungs if holds), None)
+
+
+def _used_up(what: str, would_be: int, limit: int) -> str:
+    return f"The budget of this {what} is used up: it would be {would_be} attempts of {limit}."
+
+
+def _doubt(situation: Situation, policy: Policy, probability: float) -> str | None:
+    """Why a person decides, ``None`` when the system may."""
+    if situation.diagnosis.anomaly:
+        return "Unlike anything known"
+    if situation.declared == "ask":
+        return 'Declared "oncall: ask"'
+    if probability < policy.thresholds.auto:
+        return f"Below the bar of {policy.thresholds.auto:.0%}"
+    if situation.mode != "auto" and situation.declared != "auto":
+        return "Mode ask"
+    return None
+
+
+def _decision(situation: Situation, verdict: Verdict, action: ActionKind, probability: float, reason: str, wait: int = 0) -> Decision:
+    diagnosis, incident = situation.diagnosis, situation.incident
+    reasons = (
+        reason,
+        f"Category {diagnosis.category} with probability {diagnosis.probability:.0%}, by {diagnosis.decided_by}"
+        + (f" ({diagnosis.model_version})." if diagnosis.model_version else "."),
+        *(f"Evidence: {line}" for line in diagnosis.evidence[:3]),
+        *((f"{situation.failed_repairs} repair(s) failed with the same cause before.",) if situation.failed_repairs else ()),
+    )
+    return Decision(
+        incident_id=incident.id,
+        number=incident.decisions + 1,
+        verdict=verdict,
+        action=action,
+        answers_try=incident.try_number,
+        probability=probability,
+        reasons=reasons,
+        wait_seconds=wait,
+        mode=situation.mode,
+    )

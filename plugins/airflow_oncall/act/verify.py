@@ -1,0 +1,128 @@
+"""Follow a task instance (or run) to its real end. Success is never assumed, it is seen in Airflow.
+
+One look gives a :class:`Standing`; each state of an incident reads it in its own way (``watch``, ``verify``, ``follow``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from airflow_oncall import conf
+from airflow_oncall.errors import NotFound
+from airflow_oncall.incident import (
+    Action,
+    ActionState,
+    Incident,
+    Kind,
+    Label,
+    Outcome,
+    OutcomeKind,
+    State,
+)
+from airflow_oncall.rest import AirflowApi, TaskInstanceView
+from airflow_oncall.store.records import now
+from airflow_oncall.store.sql import Store
+
+KEEP_FOLLOWING = timedelta(days=7)
+"""An escalated or observed incident that nobody touched for this long is closed."""
+_ENDED_OTHERWISE = frozenset({"skipped", "removed", "upstream_failed"})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a task instance or run stands in Airflow. ``state`` is ``gone`` when it was deleted."""
+
+    state: str
+    try_number: int
+    view: TaskInstanceView | None = None
+
+
+def look(api: AirflowApi, incident: Incident) -> Standing:
+    """One look at Airflow."""
+    try:
+        if incident.kind is Kind.DAG_RUN:
+            return Standing(api.run(incident.ref.dag_id, incident.ref.run_id).state, incident.try_number)
+        found = api.task_instance(incident.ref)
+    except NotFound:
+        return Standing("gone", incident.try_number)
+    return Standing(found.state or "cleared", found.try_number, found)
+
+
+def newer_failure(store: Store, incident: Incident, standing: Standing) -> bool:
+    """Whether a try failed that is not in the store yet; it is then stored, and the incident must be read again."""
+    view = standing.view
+    if view is None or standing.state != "failed" or view.try_number <= incident.try_number:
+        return False
+    store.intake.record(view.failed_try("sweep"))
+    return True
+
+
+def watch(store: Store, incident: Incident, standing: Standing) -> Incident:
+    """``watching``: Airflow retries by itself."""
+    if standing.state == "success":
+        label = _label(incident, "self_healed", "true")
+        return store.ledger.ended(
+            incident, None, [label], State.SELF_HEALED, None, f"Airflow's own retry succeeded (try {standing.try_number})"
+        )
+    if standing.state == "failed":
+        return store.ledger.move(incident, State.OPEN, due_in=0, detail="Airflow retries no more", what="opened")
+    if standing.state == "gone" or standing.state in _ENDED_OTHERWISE:
+        return store.ledger.move(incident, State.CLOSED, due_in=None, detail=f"it is {standing.state}", what="closed")
+    return store.ledger.move(incident, State.WATCHING, due_in=_pace(incident, 10, 300))
+
+
+def verify(store: Store, incident: Incident, standing: Standing, action: Action | None) -> Incident:
+    """``verifying``: an action was done (or overtaken); what became of the task instance?"""
+    ours = action is not None and action.state is ActionState.DONE
+    if standing.state == "success":
+        kind = OutcomeKind.SUCCESS if ours else OutcomeKind.SUPERSEDED
+        return _end(store, incident, action, kind, standing, State.RESOLVED, f"succeeded at try {standing.try_number}")
+    if standing.state == "failed" and action is not None and incident.try_number > action.answers_try:
+        kind = _same_cause(store, incident) if ours else OutcomeKind.SUPERSEDED
+        return _end(store, incident, action, kind, standing, State.OPEN, f"failed again at try {standing.try_number} ({kind})")
+    if standing.state == "failed":
+        return _end(store, incident, action, OutcomeKind.SUPERSEDED, standing, State.ESCALATED, "it stands failed, nothing was re-run")
+    if standing.state == "gone" or standing.state in _ENDED_OTHERWISE:
+        return _end(store, incident, action, OutcomeKind.SUPERSEDED, standing, State.CLOSED, f"it is {standing.state}")
+    if action and now() - action.planned_at > timedelta(seconds=conf.verify_timeout()):
+        return _end(
+            store, incident, action, OutcomeKind.EXPIRED, standing, State.ESCALATED, f"still {standing.state} after the verify timeout"
+        )
+    return store.ledger.move(incident, State.VERIFYING, due_in=_pace(incident, 1, 60))
+
+
+def follow(store: Store, incident: Incident, standing: Standing) -> Incident:
+    """``escalated`` or ``observed``: it is a person's; how did it end without us?"""
+    if standing.state == "success":
+        detail = f"succeeded at try {standing.try_number} without us"
+        return _end(store, incident, None, OutcomeKind.SUCCESS, standing, State.RESOLVED, detail)
+    if standing.state == "gone" or standing.state in _ENDED_OTHERWISE:
+        return _end(store, incident, None, OutcomeKind.SUPERSEDED, standing, State.CLOSED, f"it is {standing.state}")
+    if now() - incident.updated_at > KEEP_FOLLOWING:
+        return _end(store, incident, None, OutcomeKind.EXPIRED, standing, State.CLOSED, f"nobody touched it for {KEEP_FOLLOWING.days} days")
+    return store.ledger.move(incident, incident.state, due_in=_pace(incident, 30, 900))
+
+
+def _end(
+    store: Store, incident: Incident, action: Action | None, kind: OutcomeKind, standing: Standing, state: State, detail: str
+) -> Incident:
+    outcome = Outcome(incident.id, kind, now(), standing.try_number, action.id if action else None, detail)
+    known = kind in (OutcomeKind.SUCCESS, OutcomeKind.FAILED_SAME, OutcomeKind.FAILED_OTHER)
+    labels = [_label(incident, "outcome" if action else "outcome_without_us", str(kind))] if known else []
+    closing = state in (State.RESOLVED, State.CLOSED)
+    return store.ledger.ended(incident, outcome, labels, state, None if closing else 0, detail)
+
+
+def _same_cause(store: Store, incident: Incident) -> OutcomeKind:
+    before, last = store.reading.occurrences(incident.id)[-2:]
+    return OutcomeKind.FAILED_SAME if before.fingerprint == last.fingerprint else OutcomeKind.FAILED_OTHER
+
+
+def _label(incident: Incident, name: str, value: str) -> Label:
+    return Label(incident.id, name, value, "airflow", now(), {"try_number": incident.try_number})
+
+
+def _pace(incident: Incident, first: float, slowest: float) -> float:
+    """Seconds to the next look: doubling, so that long tasks cost few calls."""
+    return float(min(first * 2 ** min(incident.looks, 12), slowest))

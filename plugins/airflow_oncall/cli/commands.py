@@ -1,0 +1,147 @@
+"""The commands, but for ``doctor``. Each loads what it needs when it runs, and returns its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import wraps
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from airflow_oncall.connections import read_like_a_server
+from airflow_oncall.errors import OnCallError
+from airflow_oncall.incident import Incident, State
+from airflow_oncall.store import open_store
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def command(run: Command) -> Command:
+    """Give a command the connections of Airflow's database, and its errors one line instead of a traceback."""
+
+    @wraps(run)
+    def guarded(args: argparse.Namespace) -> int:
+        read_like_a_server()
+        try:
+            code = run(args)
+        except OnCallError as error:
+            print(f"oncall: {error}", file=sys.stderr)
+            code = 1
+        if code:  # `airflow` itself ignores what a command returns
+            raise SystemExit(code)
+        return code
+
+    return guarded
+
+
+@command
+def db_upgrade(args: argparse.Namespace) -> int:
+    """``db upgrade``"""
+    from airflow_oncall.store.schema import HEAD
+
+    store = open_store(migrate=True)
+    print(f"incident store {store.engine.url!r} is at revision {HEAD}")
+    return 0
+
+
+@command
+def list_incidents(args: argparse.Namespace) -> int:
+    """``list``"""
+    store = open_store()
+    incidents = store.reading.incidents([State(state) for state in args.state or ()], args.dag_id, args.limit)
+    if args.format == "json":
+        _print_json([_plain(incident) for incident in incidents])
+        return 0
+    table = Table("id", "state", "category", "task instance", "try", "since (UTC)", "last", title=f"{len(incidents)} incident(s)")
+    for one in incidents:
+        since = f"{one.opened_at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(str(one.id), str(one.state), one.category or "", str(one.ref), str(one.try_number), since, one.detail)
+    Console().print(table)
+    return 0
+
+
+@command
+def show_incident(args: argparse.Namespace) -> int:
+    """``show ID``"""
+    store = open_store()
+    incident = store.reading.incident(args.incident_id)
+    if incident is None:
+        raise OnCallError(f"there is no incident {args.incident_id}; `airflow oncall list` shows those there are")
+    read = store.reading
+    parts: dict[str, Iterable[Any]] = {
+        "occurrences": read.occurrences(incident.id),
+        "diagnoses": read.diagnoses(incident.id),
+        "decisions": read.decisions(incident.id),
+        "actions": read.actions(incident.id),
+        "outcomes": read.outcomes(incident.id),
+    }
+    whole = {"incident": _plain(incident)} | {name: [_plain(one) for one in found] for name, found in parts.items()}
+    whole |= {"labels": read.labels(incident.id), "history": read.history(incident.id)}
+    if args.format == "json":
+        _print_json(whole)
+    else:
+        from airflow_oncall.cli.pages import print_incident
+
+        print_incident(incident, whole)
+    return 0
+
+
+@command
+def classify(args: argparse.Namespace) -> int:
+    """``classify``"""
+    from airflow_oncall.brain import brain_without_airflow
+
+    brain = brain_without_airflow()
+    if args.text is not None:
+        found = brain.classify({"id": "text", "source": "", "text": args.text})
+        Console().print_json(data=found)
+        return 0
+    wrong = 0
+    for number, line in enumerate(sys.stdin, 1):
+        if not line.strip():
+            continue
+        try:
+            print(json.dumps(brain.classify(_record(line))), flush=True)
+        except ValueError as error:
+            wrong += 1
+            print(f"oncall: standard input, line {number}: {error}; the line was left out", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+@command
+def report(args: argparse.Namespace) -> int:
+    """``report``"""
+    summary = open_store().report.summary(args.limit)
+    if args.format == "json":
+        _print_json(summary)
+        return 0
+    table = Table("task instance", "category", "decision", "action", "outcome", "state", "to action", "to outcome")
+    for one in summary["incidents"]:
+        mapped = f"[{one['map_index']}]" if one["map_index"] >= 0 else ""
+        name = f"{one['dag_id']}.{one['task_id']}{mapped}"
+        words = [str(one[field] or "") for field in ("category", "decision", "action", "outcome", "state")]
+        times = ["" if one[field] is None else f"{one[field]:.0f} s" for field in ("seconds_to_action", "seconds_to_outcome")]
+        table.add_row(name, *words, *times)
+    Console().print(table)
+    return 0
+
+
+def _record(line: str) -> dict[str, Any]:
+    record = json.loads(line)
+    if not isinstance(record, dict) or not isinstance(record.get("text"), str) or "id" not in record:
+        raise ValueError('not an object with "id" and a string "text"')
+    return record
+
+
+def _plain(noun: Any) -> dict[str, Any]:
+    plain = asdict(noun)
+    return plain | {"ref": str(noun.ref)} if isinstance(noun, Incident) else plain
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str, ensure_ascii=False))

@@ -1,0 +1,43 @@
+"""How one incident reads in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from airflow_oncall.incident import Incident
+
+
+def print_incident(incident: Incident, whole: Mapping[str, Any], console: Console | None = None) -> None:
+    """The story: what failed, why, what was decided and done, how it ended, and when each thing happened.
+
+    Texts from logs are printed as they are, never read as markup.
+    """
+    out = console or Console()
+    story = Text(f"{incident.ref}\ntry {incident.try_number}: {incident.detail}")
+    out.print(Panel(story, title=f"incident {incident.id}: {incident.state}"))
+    for diagnosis in whole["diagnoses"][-1:]:
+        cause = f"Cause: {diagnosis['category']} ({diagnosis['probability']:.0%}, by {diagnosis['decided_by']})"
+        _section(out, cause, diagnosis["evidence"])
+    for decision in whole["decisions"]:
+        _section(out, f"Decision {decision['number']}: {decision['verdict']} ({decision['action']})", decision["reasons"])
+    for action in whole["actions"]:
+        by = f", approved by {action['approved_by']}" if action["approved_by"] else ""
+        _section(out, f"Action: {action['kind']} of try {action['answers_try']} - {action['state']}{by}", [action["detail"]])
+    for outcome in whole["outcomes"]:
+        _section(out, f"Outcome: {outcome['kind']}", [outcome["detail"]])
+    table = Table("time (UTC)", "who", "what", "detail", title="History")
+    for row in whole["history"]:
+        table.add_row(f"{row['at']:%H:%M:%S}", *(Text(str(cell)) for cell in (row["actor"], row["what"], row["detail"].get("detail", ""))))
+    out.print(table)
+
+
+def _section(out: Console, title: str, lines: Sequence[str]) -> None:
+    out.print(Text(title, style="bold"))
+    for line in filter(None, lines):
+        out.print(Text(f"  {line}"))

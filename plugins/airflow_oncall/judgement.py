@@ -1,0 +1,135 @@
+"""Understand an incident and decide about it: where the pure stages meet the store, Airflow and the operator's files."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from functools import cached_property
+from typing import NamedTuple
+
+from airflow_oncall import conf
+from airflow_oncall.act.policy import Policy, Situation, decide, declaration
+from airflow_oncall.brain import Brain, load_brain
+from airflow_oncall.capture.redact import redact
+from airflow_oncall.datafile import parse
+from airflow_oncall.errors import AirflowApiError
+from airflow_oncall.incident import (
+    ActionKind,
+    Decision,
+    Diagnosis,
+    Incident,
+    Kind,
+    Occurrence,
+    OutcomeKind,
+    State,
+    Verdict,
+)
+from airflow_oncall.rest import AirflowApi
+from airflow_oncall.store.operator_files import OperatorFiles
+from airflow_oncall.store.records import now
+from airflow_oncall.store.sql import Store
+
+log = logging.getLogger(__name__)
+
+LOG_CHARACTERS = 20_000
+_STATE_AFTER = {
+    Verdict.AUTO: State.ACTING,
+    Verdict.WAIT: State.WAITING,
+    Verdict.ASK: State.ASKED,
+    Verdict.ESCALATE: State.ACTING,
+    Verdict.OBSERVE: State.OBSERVED,
+}
+
+
+class Judged(NamedTuple):
+    """A decision and where it takes the incident."""
+
+    decision: Decision
+    state: State
+    due_in: float
+    attempts: int
+
+
+class Judgement:
+    """Loads rules, model and policy once, when first needed, and applies them."""
+
+    def __init__(self, store: Store, mode: str | None = None) -> None:
+        self._store = store
+        self._mode = mode or conf.mode()
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return read_policy(self._store)
+
+    @cached_property
+    def brain(self) -> Brain:
+        """The rules and the model in force."""
+        return load_brain(self._store)
+
+    def diagnose(self, api: AirflowApi, incident: Incident) -> Diagnosis:
+        """What is wrong, from the newest failed try and its log."""
+        seen = self._store.reading.occurrences(incident.id)[-1]
+        if incident.kind is Kind.DAG_RUN:
+            return _RUN_WITHOUT_FAILURE
+        evidence = seen.evidence
+        log_tail = evidence.log_tail or self._fetch_log(api, incident, seen)
+        text = "\n".join(filter(None, (log_tail, evidence.traceback or evidence.message)))
+        killed = incident.kind is Kind.TASK and not evidence.exception_chain
+        return self.brain.diagnose(text, evidence.exception_chain, evidence.operator, killed)
+
+    def decide(self, api: AirflowApi, incident: Incident) -> Judged:
+        """What shall be done, from the newest diagnosis, the policy, the author's word and what was tried before."""
+        diagnosis = self._store.reading.diagnosis(incident.id)
+        if diagnosis is None:
+            raise AssertionError(f"incident {incident.id} is decided before it is diagnosed")
+        situation = self._situation(api, incident, diagnosis)
+        decision = decide(situation, self.policy)
+        state = _STATE_AFTER[decision.verdict]
+        wait = decision.wait_seconds if decision.verdict is Verdict.WAIT else 0
+        return Judged(decision, state, wait, 0 if decision.action is ActionKind.ESCALATE else situation.attempts)
+
+    def _situation(self, api: AirflowApi, incident: Incident, diagnosis: Diagnosis) -> Situation:
+        read = self._store.reading
+        if incident.kind is Kind.DAG_IMPORT:
+            return Situation(incident, diagnosis, self._mode)
+        task = api.task(incident.ref.dag_id, incident.ref.task_id)
+        return Situation(
+            incident=incident,
+            diagnosis=diagnosis,
+            mode=self._mode,
+            declared=declaration(task.tags, task.params),
+            retries=task.retries,
+            is_paused=task.is_paused,
+            used_here=read.attempts(incident.ref),
+            used_this_hour=read.attempts(since=now() - timedelta(hours=1)),
+            failed_repairs=sum(outcome.kind is OutcomeKind.FAILED_SAME for outcome in read.outcomes(incident.id)),
+        )
+
+    def _fetch_log(self, api: AirflowApi, incident: Incident, seen: Occurrence) -> str:
+        """The try's log tail, stored with its occurrence; a log that cannot be had is no reason to stop."""
+        if incident.kind is not Kind.TASK or not seen.try_number:
+            return ""
+        try:
+            tail = redact(api.log_tail(incident.ref, seen.try_number, LOG_CHARACTERS), LOG_CHARACTERS)
+        except AirflowApiError as error:
+            log.warning("incident %s: no log of try %s: %s", incident.id, seen.try_number, error)
+            return ""
+        self._store.ledger.add_log(incident.id, seen.try_number, tail)
+        return tail
+
+
+def read_policy(store: Store) -> Policy:
+    """``policy.yaml``, or its last good version."""
+    files = OperatorFiles(conf.include_paths(), store.good_files)
+    return files.read("policy.yaml", lambda name, text: parse(Policy, name, text))
+
+
+_RUN_WITHOUT_FAILURE = Diagnosis(
+    category="workflow_timeout",
+    probability=0.7,
+    transient=None,
+    transient_probability=0.4,
+    evidence=("The run failed though none of its task instances did: a dagrun_timeout, or a person.",),
+    decided_by="run state",
+)

@@ -1,0 +1,419 @@
+"""Airflow as this project sees it: its public REST API, through Airflow's own client, over one connection.
+
+Reads are tried again when Airflow is busy; writes never are, because a write that timed out may have happened: the
+caller reconciles it from Airflow's own history instead. Every failure is an
+:class:`~airflow_oncall.errors.AirflowApiError` whose message names the call and says what to do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import airflow_client.client as client
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from airflow_oncall import conf
+from airflow_oncall.connections import find_connection
+from airflow_oncall.errors import AirflowApiError, BadSetting, NotFound
+from airflow_oncall.incident import Evidence, Occurrence, TaskRef
+
+TIMEOUT = 10.0
+"""Seconds one call may take."""
+NOTE_LIMIT = 1000
+"""Characters of a task instance's note; Airflow refuses longer ones."""
+_PAGE = 100
+
+
+@dataclass(frozen=True)
+class TaskInstanceView:
+    """A task instance as Airflow shows it now."""
+
+    ref: TaskRef
+    state: str | None
+    """``None`` right after a clear."""
+    try_number: int
+    max_tries: int
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration: float | None = None
+    hostname: str | None = None
+    operator: str | None = None
+    note: str = ""
+
+    def failed_try(self, seen_by: str, *, will_retry: bool = False) -> Occurrence:
+        """This try as an occurrence: all that Airflow knows of a failure that nobody saw happen."""
+        return Occurrence(
+            ref=self.ref,
+            seen_by=seen_by,
+            happened_at=self.ended_at or datetime.now(timezone.utc),
+            try_number=self.try_number,
+            will_retry=will_retry,
+            evidence=Evidence(operator=self.operator, hostname=self.hostname, duration=self.duration, max_tries=self.max_tries),
+        )
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A DAG run as Airflow shows it now."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    ended_at: datetime | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ImportErrorView:
+    """One DAG file that Airflow could not import."""
+
+    filename: str
+    bundle: str
+    seen_at: datetime
+    stacktrace: str
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """What a DAG's author declared about a task."""
+
+    retries: int
+    tags: frozenset[str]
+    params: Mapping[str, Any]
+    """Task params over DAG params, plain values."""
+    is_paused: bool
+
+
+class AirflowApi:
+    """Reads and acts on one Airflow. Make one a process with :func:`open_api`."""
+
+    def __init__(self, base_url: str, token: Callable[[], str]) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._token = token
+        self._configuration = client.Configuration(host=self.base_url, retries=False)
+        self._api = client.ApiClient(self._configuration)
+        self._instances = client.TaskInstanceApi(self._api)
+        self._runs = client.DagRunApi(self._api)
+        self._signed_in = False
+
+    # reading
+
+    def task_instance(self, ref: TaskRef) -> TaskInstanceView:
+        """The task instance now. Raises ``NotFound`` when its DAG, run or map index is gone."""
+        if ref.map_index < 0:
+            return _instance(self._read(self._instances.get_task_instance, ref.dag_id, ref.run_id, ref.task_id))
+        return _instance(self._read(self._instances.get_mapped_task_instance, ref.dag_id, ref.run_id, ref.task_id, ref.map_index))
+
+    def tries(self, ref: TaskRef) -> list[TaskInstanceView]:
+        """Every try of the task instance, oldest first."""
+        if ref.map_index < 0:
+            found = self._read(self._instances.get_task_instance_tries, ref.dag_id, ref.run_id, ref.task_id)
+        else:
+            found = self._read(self._instances.get_mapped_task_instance_tries, ref.dag_id, ref.run_id, ref.task_id, ref.map_index)
+        return sorted(map(_instance, found.task_instances), key=lambda one: one.try_number)
+
+    def task_instances(self, dag_id: str = "~", run_id: str = "~", **filters: Any) -> Iterator[TaskInstanceView]:
+        """Task instances that pass the REST filters (``state``, ``updated_at_gte``, ``try_number``...), page by page."""
+        yield from map(_instance, self._pages(self._instances.get_task_instances, "task_instances", dag_id, run_id, **filters))
+
+    def run(self, dag_id: str, run_id: str) -> RunView:
+        """A DAG run now."""
+        return _run(self._read(self._runs.get_dag_run, dag_id, run_id))
+
+    def runs(self, **filters: Any) -> Iterator[RunView]:
+        """DAG runs that pass the REST filters."""
+        yield from map(_run, self._pages(self._runs.get_dag_runs, "dag_runs", "~", **filters))
+
+    def import_errors(self) -> Iterator[ImportErrorView]:
+        """DAG files that Airflow cannot import now."""
+        api = client.ImportErrorApi(self._api)
+        offset = 0
+        while True:
+            page = self._read(api.get_import_errors, limit=_PAGE, offset=offset)
+            for one in page.import_errors:
+                yield ImportErrorView(one.filename, one.bundle_name or "", one.timestamp, one.stack_trace)
+            offset += _PAGE
+            if offset >= page.total_entries:
+                return
+
+    def task(self, dag_id: str, task_id: str) -> TaskView:
+        """What is declared about a task; with an empty ``task_id``, about its DAG."""
+        dag = self._read(client.DAGApi(self._api).get_dag_details, dag_id)
+        task = self._read(client.TaskApi(self._api).get_task, dag_id, task_id) if task_id else None
+        params = _plain(dag.params) | (_plain(task.params) if task else {})
+        tags = frozenset(tag.name for tag in dag.tags or ())
+        return TaskView(int(task.retries or 0) if task else 0, tags, params, bool(dag.is_paused))
+
+    def log_tail(self, ref: TaskRef, try_number: int, limit: int) -> str:
+        """The last ``limit`` characters of a try's log, read as a stream so that a log without end costs no memory.
+
+        Reading stops after 64 MB or when Airflow sends nothing for :data:`TIMEOUT` seconds.
+        """
+        response = self._guard(
+            self._instances.get_log_without_preload_content,
+            ref.dag_id,
+            ref.run_id,
+            ref.task_id,
+            try_number,
+            map_index=ref.map_index,
+            full_content=True,
+            accept="application/x-ndjson",
+        )
+        tail: deque[str] = deque()
+        kept = read = 0
+        try:
+            for line in _lines(response):
+                read += len(line)
+                text = _log_line(line)
+                tail.append(text)
+                kept += len(text) + 1
+                while kept > 2 * limit and len(tail) > 1:
+                    kept -= len(tail.popleft()) + 1
+                if read > _LOG_BYTES:
+                    break
+        finally:
+            response.close()
+        return "\n".join(tail)[-limit:]
+
+    def server_time(self) -> datetime:
+        """Airflow's own clock, by which its ``updated_at`` filters work; ours may be wrong."""
+        answer = self._read(client.MonitorApi(self._api).get_health_with_http_info)
+        stamp = (answer.headers or {}).get("Date") or (answer.headers or {}).get("date")
+        return parsedate_to_datetime(stamp) if stamp else datetime.now(timezone.utc)
+
+    def is_paused(self, dag_id: str) -> bool:
+        """Whether a DAG is paused. Raises ``NotFound`` when Airflow has not parsed it."""
+        return bool(self._read(client.DAGApi(self._api).get_dag, dag_id).is_paused)
+
+    def plugins(self) -> list[str]:
+        """Names of the plugins the api-server loaded, one for each time."""
+        return [one.name for one in self._read(client.PluginApi(self._api).get_plugins, limit=1000).plugins]
+
+    def may_clear(self, dag_id: str) -> None:
+        """Raise ``AirflowApiError`` (403) where this user may not clear task instances; changes nothing."""
+        self._read(self._instances.post_clear_task_instances, dag_id, client.ClearTaskInstancesBody(dry_run=True, only_failed=True))
+
+    # acting
+
+    def clear(self, ref: TaskRef, note: str) -> list[TaskRef]:
+        """Clear exactly this failed task instance and what waits for it as ``upstream_failed``; return what was cleared.
+
+        Empty when it was not failed any more. Other map indexes are never touched.
+        """
+        one: Any = ref.task_id if ref.map_index < 0 else [ref.task_id, ref.map_index]
+        body = client.ClearTaskInstancesBody(
+            dry_run=False,
+            dag_run_id=ref.run_id,
+            task_ids=[client.ClearTaskInstancesBodyTaskIdsInner(one)],
+            only_failed=True,
+            include_downstream=True,
+            reset_dag_runs=True,
+            prevent_running_task=True,
+            note=note[:NOTE_LIMIT],
+        )
+        cleared = self._guard(self._instances.post_clear_task_instances, ref.dag_id, body)
+        return [_instance(one).ref for one in cleared.task_instances]
+
+    def clear_run(self, dag_id: str, run_id: str, note: str) -> None:
+        """Clear what did not succeed in a run, so that the run goes on."""
+        body = client.DAGRunClearBody(dry_run=False, only_failed=True, note=note[:NOTE_LIMIT])
+        self._guard(self._runs.clear_dag_run, dag_id, run_id, body)
+
+    def set_note(self, ref: TaskRef, note: str) -> None:
+        """Write the note of a task instance."""
+        body = client.PatchTaskInstanceBody(note=note[:NOTE_LIMIT])
+        self._guard(
+            self._instances.patch_task_instance_by_map_index,
+            ref.dag_id,
+            ref.run_id,
+            ref.task_id,
+            ref.map_index,
+            body,
+            update_mask=["note"],
+        )
+
+    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> bool:
+        """Start a run with this run_id; ``False`` when it exists already."""
+        body = client.TriggerDAGRunPostBody(dag_run_id=run_id, logical_date=None, conf=dict(conf))
+        try:
+            self._guard(self._runs.trigger_dag_run, dag_id, body)
+        except AirflowApiError as error:
+            if error.status == 409:
+                return False
+            raise
+        return True
+
+    # the wire
+
+    def _pages(self, call: Callable[..., Any], items: str, *path: str, **filters: Any) -> Iterator[Any]:
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self._read(call, *path, cursor=cursor, limit=_PAGE, order_by=["id"], **filters)
+            found = getattr(page, "actual_instance", page)
+            yield from getattr(found, items)
+            cursor = getattr(found, "next_cursor", None)
+
+    def _read(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        for attempt in Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, AirflowApiError) and error.transient),
+            stop=stop_after_attempt(3),
+            wait=wait_exponential_jitter(initial=0.3, max=3),
+            reraise=True,
+        ):
+            with attempt:
+                return self._guard(call, *args, **kwargs)
+        raise AssertionError("tenacity gives a result or raises")
+
+    def _guard(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call with a token; a token that ran out is renewed once."""
+        fresh = not self._signed_in
+        if fresh:
+            self._sign_in()
+        try:
+            return self._once(call, *args, **kwargs)
+        except AirflowApiError as error:
+            if error.status != 401 or fresh:
+                raise
+        self._sign_in()
+        return self._once(call, *args, **kwargs)
+
+    def _sign_in(self) -> None:
+        self._configuration.access_token = self._token()
+        self._signed_in = True
+
+    def _once(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        from pydantic import ValidationError
+        from urllib3.exceptions import HTTPError
+
+        try:
+            answer = call(*args, _request_timeout=TIMEOUT, **kwargs)
+        except client.ApiException as error:
+            raise _refused(call.__name__, args, error) from error
+        except ValidationError as error:  # an answer this client does not know, e.g. of a newer Airflow
+            raise AirflowApiError(f"{call.__name__}{args}: Airflow answered in a form this client does not know: {error}", 422) from error
+        except (HTTPError, OSError) as error:
+            raise AirflowApiError(f"{call.__name__}: no answer from {self.base_url} ({error}); is the api-server up?") from error
+        status = getattr(answer, "status", None)  # raw answers are not checked by the client
+        if isinstance(status, int) and status >= 400:
+            raise _refused(call.__name__, args, client.ApiException(status=status, reason=answer.reason))
+        return answer
+
+
+_LOG_BYTES = 64 * 1024 * 1024
+
+
+def open_api() -> AirflowApi:
+    """The Airflow behind the connection ``[oncall] airflow_conn_id``."""
+    conn_id = conf.airflow_conn_id()
+    connection = find_connection(conn_id)
+    if connection is None:
+        raise BadSetting(
+            f"connection {conn_id!r} is not defined; add one of type HTTP with host, port, login and password of a user with role Op"
+        )
+    base = _base_url(connection)
+    token = connection.extra_dejson.get("token")
+    return AirflowApi(base, (lambda: str(token)) if token else lambda: _login(base, connection.login, connection.password))
+
+
+def _base_url(connection: Any) -> str:
+    host = connection.host or "localhost"
+    if "://" in host:
+        return str(host)
+    return f"{connection.schema or 'http'}://{host}" + (f":{connection.port}" if connection.port else "")
+
+
+def _login(base: str, login: str | None, password: str | None) -> str:
+    import httpx
+
+    try:
+        answer = httpx.post(f"{base}/auth/token", json={"username": login, "password": password}, timeout=TIMEOUT)
+    except httpx.HTTPError as error:
+        raise AirflowApiError(f"sign in at {base}/auth/token as {login!r}: no answer ({error}); is the api-server up?") from error
+    if answer.status_code >= 400:
+        raise AirflowApiError(
+            f"sign in at {base}/auth/token as {login!r}: HTTP {answer.status_code}; check login and password of connection "
+            f"{conf.airflow_conn_id()!r}",
+            answer.status_code,
+        )
+    return str(answer.json()["access_token"])
+
+
+_ADVICE = {
+    401: "the token is not accepted; check login and password of the connection",
+    403: "the user may not do this; give it the role Op",
+    404: "it is gone from Airflow",
+    409: "it is in another state by now",
+    429: "Airflow is throttling",
+}
+
+
+def _refused(call: str, args: tuple[Any, ...], error: Any) -> AirflowApiError:
+    where = "/".join(str(part) for part in args if isinstance(part, (str, int)))
+    advice = _ADVICE.get(error.status, "see the api-server's log" if (error.status or 0) >= 500 else str(error.body)[:300])
+    message = f"{call} {where}: HTTP {error.status} {error.reason}; {advice}"
+    return NotFound(message, 404) if error.status == 404 else AirflowApiError(message, error.status)
+
+
+def _instance(one: Any) -> TaskInstanceView:
+    return TaskInstanceView(
+        ref=TaskRef(one.dag_id, one.dag_run_id, one.task_id, one.map_index),
+        state=getattr(one.state, "value", one.state),
+        try_number=one.try_number,
+        max_tries=one.max_tries,
+        started_at=one.start_date,
+        ended_at=one.end_date,
+        duration=one.duration,
+        hostname=one.hostname or None,
+        operator=one.operator,
+        note=getattr(one, "note", None) or "",
+    )
+
+
+def _run(one: Any) -> RunView:
+    return RunView(one.dag_id, one.dag_run_id, str(getattr(one.state, "value", one.state)), one.end_date, one.note or "")
+
+
+def _plain(params: Any) -> dict[str, Any]:
+    """Params arrive as ``{"name": {"value": ..., "schema": ...}}`` or as plain values."""
+    return {name: one.get("value") if isinstance(one, Mapping) and "value" in one else one for name, one in (params or {}).items()}
+
+
+def _lines(response: Any) -> Iterator[bytes]:
+    rest = b""
+    for chunk in response.stream(65536):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+        if len(rest) > 1 << 20:  # one line without end
+            yield rest
+            rest = b""
+    if rest:
+        yield rest
+
+
+def _log_line(raw: bytes) -> str:
+    """One structured log line as people read it; what is not JSON stays as it is."""
+    text = raw.decode("utf-8", "replace")
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(record, dict):
+        return text
+    lead = " ".join(str(record[name]) for name in ("timestamp", "level") if record.get(name))
+    event = record.get("event", record.get("content", ""))
+    also = " ".join(f"{name}={record[name]}" for name in ("exit_code", "signal", "final_state") if record.get(name) is not None)
+    return " ".join(filter(None, (lead, str(event), also, _errors(record.get("error_detail")))))
+
+
+def _errors(detail: Any) -> str:
+    """Airflow 3 logs a traceback as a list of exceptions, the one that was raised last first."""
+    if not isinstance(detail, list):
+        return ""
+    named = [f"{one.get('exc_type')}: {one.get('exc_value')}" for one in reversed(detail) if isinstance(one, dict)]
+    return "\n" + "\n".join(named) if named else ""

@@ -1,0 +1,206 @@
+"""What a failure's text says, in the parts that a judgement needs. One feature code for rules, training and serving.
+
+Text -> lines (:mod:`.lines`) -> exception chains (:mod:`.chains`) -> clauses: the few lines that may name the cause,
+most decisive first. Airflow's own "Task failed with exception" says nothing and is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from airflow_oncall.triage.chains import Raised, read_chains
+from airflow_oncall.triage.codes import codes
+from airflow_oncall.triage.lines import ALARM_LEVELS, QUIET_LEVELS, Line, read_lines
+
+PLAIN = 0.8
+"""Weight of a program's output line without any alarming word: a rule may know it, by itself it says nothing."""
+CLAUSE_LIMIT = 30
+"""Clauses kept; what stands at the text's end is kept first."""
+
+_NOISE = re.compile(
+    r"Task failed with exception|Marking task as|Task exited with return code \d|Top level error|"
+    r"Post task execution logs|Pre task execution logs|"
+    r"\d+ downstream tasks|Log message source|::(?:end)?group::|Exporting env vars|"
+    r"\[SQL:|\[parameters:|\(Background on this error|Rescheduling task|Retrying|Immediate failure requested|Dependencies all met|"
+    r"TaskInstance Finished|Exception in thread|Driver stacktrace|Traceback \(most recent|LINE \d+:|\s*\^|"
+    r"During handling of|The above exception|\d+/\d+ checks? PASSED|Process exited abnormally|HINT:|Finished with exit|Stacktrace:"
+)
+_JOB = re.compile(r"Failed to execute (?:job|task) .{0,200}?\((?P<text>.{3,})\)$")
+_ALARM = re.compile(
+    r"(?i)\b(?:error|errors|failed|failure|failing|fatal|exception|denied|refused|cannot|can't|can not|could not|"
+    r"couldn't|unable|not found|no such|killed|kill|"
+    r"abort(?:ed|ing)?|timed? ?-?out|exceed(?:ed|s)?|exhausted|invalid|missing|unauthori[sz]ed|forbidden|"
+    r"terminat(?:ed|ing)|lost|reset|unreachable|"
+    r"does not exist|doesn't exist|not exist|not set|not defined|undefined|unknown|expired|evicted|preempted|"
+    r"throttl\w+|oom\w*|out of|too many|"
+    r"unexpected(?:ly)?|corrupt\w*|malformed|duplicate|violat\w+|deadlock\w*|zombies?|heartbeat|sigterm|sigkill|"
+    r"unavailable|overloaded|not enough|"
+    r"insufficient|disk full|no space|rejected|not allowed|not permitted|unrecogni[sz]ed|unsupported|bad|crash\w*|"
+    r"shut(?:ting)? down|shutdown|"
+    r"segmentation fault|stopped|panic|mismatch|unresolved|stalled|stuck|not ready|not running|disconnect\w*|broken|"
+    r"skipped|cancell?(?:ed|ing))\b|"
+    r"return code -?[1-9]|SQL ?STATE|"
+    r"closed (?:the )?connection|still waiting|too frequently|exit code -?[1-9]|OOMKilled|\b(?:4\d\d|5\d\d)\b"
+)
+_SUCCESS = re.compile(
+    r"Marking task as SUCCESS|exited with return code 0|exitCode 0\b|finished with exit code 0|"
+    r"Done\. Returned value was|Task succeeded|\bPASS=\d+ WARN=\d+ ERROR=0"
+)
+_FAILED = re.compile(
+    r"Marking task as (?:FAILED|UP_FOR_RETRY)|return(?:ed)?(?: a)?(?: non-zero)? (?:exit )?(?:code|status) (?:-?[1-9]|"
+    r"Negsignal)|Task failed with exception|final status: FAILED"
+)
+_DATABASE = re.compile(
+    r"(?i)\b(?:psycopg\w*|databaseerror|io[./]sql|pg8000|asyncpg|pymysql|mysqldb|_mysql_exceptions|mysql\.connector|"
+    r"org\.postgresql|com\.mysql|org\.mariadb|oracledb|cx_oracle|oracle\.jdbc|"
+    r"pyodbc|pymssql|com\.microsoft\.sqlserver|snowflake|sqlalchemy|clickhouse\w*|redshift_connector|trino|prestodb|"
+    r"pyhive|impala|pymongo|mongodb?|"
+    r"cassandra|duckdb|sqlite3|psql|postgres\w*|mysql\w*|mariadb|pgbouncer|pg_dump|pg_basebackup|jdbc\w*|hive2|"
+    r"vertica\w*|hdbcli|teradatasql|"
+    r"database server|sql server|neo4j|couchbase)\b|\bORA-\d|\b(?:port |:)(?:5432|5433|6432|3306|1433|1521|27017|9042|5439|50000|8123)\b"
+)
+_OUTPUT = re.compile(
+    r"subprocess|logging_mixin|pod_|spark_submit|ssh|docker|virtualenv|process_utils|task\.std|stdout|stderr|"
+    r"unusual_prefix|dbt|hooks|operators|bash|ecs|databricks"
+)
+"""Airflow loggers that pass on what another program printed; they write all of it as INFO."""
+_MASKS = tuple(
+    (re.compile(pattern), mask)
+    for pattern, mask in (
+        (r"\b[a-z][a-z0-9+.\-]{1,10}://[^\s\"'<>)\]]{1,300}", " url "),
+        (r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b", " uuid "),
+        (r"\b\d{4}-\d\d-\d\d(?:[T ,]{1,2}\d\d:\d\d(?::\d\d)?\S{0,16})?", " time "),
+        (r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?\b", " address "),
+        (r"(?<![\w.])/(?:[\w.\-@%+=]{1,80}/){1,40}[\w.\-@%+=]{0,80}", " path "),
+        (r"\b0x[0-9a-fA-F]+\b|\b[0-9a-f]{12,64}\b", " hex "),
+        (r"\b[\w\-]{1,60}(?:\.[\w\-]{1,60}){1,8}\.(?:com|net|org|io|internal|local|cloud|dev|amazonaws)\b(?::\d+)?", " host "),
+        (r"\d+(?:\.\d+)?", " # "),
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One line (or one exception with its message) that may name the cause."""
+
+    text: str
+    weight: float
+    """How decisive its place is: 1.0 for the innermost cause, less for wrappers, warnings and plain output."""
+    exception: str = ""
+    level: str = ""
+    source: str = ""
+    codes: frozenset[str] = frozenset()
+
+    @property
+    def quiet(self) -> bool:
+        """The program itself did not call it a problem."""
+        return self.level in QUIET_LEVELS and not self.exception and not _OUTPUT.search(self.source)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a text says about a failure."""
+
+    chain: tuple[str, ...] = ()
+    """Class names of the last exception chain, outermost first; the last one is the cause that was raised first."""
+    innermost: str = ""
+    outermost: str = ""
+    codes: frozenset[str] = frozenset()
+    clauses: tuple[Clause, ...] = ()
+    """Most decisive first."""
+    service: str = ""
+    """``database`` where client library, port or operator tell that a database was spoken to."""
+    ended: str = ""
+    """``failed`` or ``success`` where the text itself says so."""
+    alarmed: bool = False
+    """The text holds an exception, an error-level line or a failing end."""
+    looked_at: int = field(default=0, compare=False)
+    """Characters that were looked at."""
+
+    @property
+    def document(self) -> str:
+        """Normalised decisive text: what models read."""
+        return "\n".join(normalise(f"{clause.text} {' '.join(sorted(clause.codes))}") for clause in self.clauses[:8])
+
+
+def normalise(text: str) -> str:
+    """``text`` with numbers, ids, hosts, times and paths replaced by type words."""
+    for pattern, mask in _MASKS:
+        text = pattern.sub(mask, text)
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def read_features(text: str, exception_chain: Sequence[str] = (), operator: str | None = None) -> Features:
+    """Features of a log excerpt, traceback or message; ``exception_chain`` (outermost first) adds what the text may lack."""
+    lines = read_lines(text)
+    chains, used = read_chains(lines)
+    clauses = [*_exception_clauses(chains), *_line_clauses(lines, used), *_given_clauses(exception_chain, chains)]
+    unique = {clause.text: clause for clause in sorted(clauses, key=lambda clause: clause.weight)}
+    ordered = sorted(unique.values(), key=lambda clause: -clause.weight)[:CLAUSE_LIMIT]
+    last = chains[-1] if chains else []
+    frames = [line.text for line in lines if line.text.lstrip().startswith("File ")][-20:]
+    context = " ".join([operator or "", *frames, *(clause.text for clause in ordered[:20])])
+    return Features(
+        chain=tuple(raised.name for raised in last) or tuple(exception_chain),
+        innermost=last[-1].text if last else "",
+        outermost=last[0].text if last else "",
+        codes=frozenset().union(*(clause.codes for clause in ordered)),
+        clauses=tuple(ordered),
+        service="database" if _DATABASE.search(context) or any(clause.source == "postgres" for clause in ordered) else "",
+        ended=_end(lines),
+        alarmed=bool(chains or exception_chain or used) or any(line.level in ALARM_LEVELS for line in lines) or _end(lines) == "failed",
+        looked_at=sum(len(line.text) for line in lines),
+    )
+
+
+def _end(lines: Sequence[Line]) -> str:
+    for line in reversed(lines):
+        if _FAILED.search(line.text):
+            return "failed"
+        if _SUCCESS.search(line.text):
+            return "success"
+    return ""
+
+
+def _exception_clauses(chains: Sequence[Sequence[Raised]]) -> Iterator[Clause]:
+    for age, chain in enumerate(reversed(chains)):
+        for depth, raised in enumerate(reversed(chain)):
+            weight = max(0.85, 1.0 - 0.03 * depth) * (0.6 if raised.handled else 1.0) * max(0.9, 1.0 - 0.01 * age)
+            text = raised.text
+            yield Clause(text, weight, raised.name, raised.level, raised.source, codes(text))
+
+
+def _line_clauses(lines: Sequence[Line], used: frozenset[int]) -> Iterator[Clause]:
+    for number, line in enumerate(lines):
+        text = line.text.strip()
+        if line.is_companion or len(text) < 4:
+            continue
+        if job := _JOB.search(text):
+            text = job["text"]
+        elif number in used or _NOISE.match(text):
+            continue
+        weight = _weight(line, text)
+        if weight:
+            found = codes(text) | ({f"sqlstate:{line.sqlstate}"} if line.sqlstate else set())
+            yield Clause(text[:1_200], weight, "", line.level, line.source, frozenset(found))
+
+
+def _weight(line: Line, text: str) -> float:
+    if line.level in ALARM_LEVELS:
+        return 0.94
+    if not _ALARM.search(text):
+        return 0.0 if line.level else PLAIN
+    if line.level == "WARN":
+        return 0.88
+    if line.level in {"LOG", "DEBUG", "NOTICE", "DETAIL"}:
+        return 0.75
+    return 0.8 if line.level else 0.9
+
+
+def _given_clauses(exception_chain: Sequence[str], chains: Sequence[Sequence[Raised]]) -> Iterator[Clause]:
+    seen = {raised.short for chain in chains for raised in chain}
+    for depth, name in enumerate(reversed(exception_chain)):
+        if name.rsplit(".", 1)[-1] not in seen:
+            yield Clause(name, max(0.85, 0.98 - 0.03 * depth), name)

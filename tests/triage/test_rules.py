@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_oncall.errors import BadDataFile
+from airflow_oncall.incident import CATEGORIES
+from airflow_oncall.triage.features import read_features
+from airflow_oncall.triage.rulefile import parse_rules
+from airflow_oncall.triage.rules import RuleBook
+
+SHIPPED = Path(__file__).parents[2] / "include" / "oncall" / "rules"
+GOOD = """\
+- id: partner-busy
+  category: rate_limit
+  patterns: ['partner is busy']
+  test: ['ERROR: partner is busy']
+"""
+
+
+@pytest.fixture(scope="module")
+def shipped() -> RuleBook:
+    return parse_rules({path.name: path.read_text(encoding="utf-8") for path in sorted(SHIPPED.glob("*.yaml"))})
+
+
+def category(rules: RuleBook, text: str) -> str:
+    findings = rules.judge(read_features(text))
+    return findings[0].category if findings else "unknown"
+
+
+def test_every_shipped_rule_passes_its_own_test_lines(shipped: RuleBook) -> None:
+    assert {rule.category for rule in shipped.rules} == {*CATEGORIES, "none"}
+
+
+def test_a_good_file_is_read_with_the_categorys_defaults() -> None:
+    (rule,) = parse_rules({"site.yaml": GOOD}).rules
+    assert (rule.id, rule.category, rule.transient, rule.quiet) == ("partner-busy", "rate_limit", True, False)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field", "problem"),
+    [
+        ("category: rate_limit", "category: rate_limits", 2, "category", "rate_limits"),
+        ("category: rate_limit", "colour: red\n  category: rate_limit", 2, "colour", "unknown"),
+        ("['partner is busy']", "['partner (is busy']", 3, "patterns", "not a regular expression"),
+        ("test: ['ERROR: partner is busy']", "transient: true", 1, "test", "missing"),
+        ("ERROR: partner is busy", "ERROR: partner is idle", 4, "test", "does not make rule 'partner-busy' fire"),
+        ("  patterns: ['partner is busy']\n", "", 1, "patterns", "missing"),
+        ("category: rate_limit", "category: rate_limit\n  probability: 1.5", 3, "probability", "1.5"),
+        ("category: rate_limit", "category: rate_limit\n  transient: perhaps", 3, "transient", "perhaps"),
+        ("category: rate_limit", "category: rate_limit\n  quiet: 1.5", 3, "quiet", "1.5"),
+        ("category: rate_limit", "category: rate_limit\n  service: cats", 3, "service", "cats"),
+        ("category: rate_limit", "category: rate_limit\n  exceptions: 7", 3, "exceptions", "7"),
+    ],
+)
+def test_an_error_names_file_line_and_field(old: str, new: str, line: int, field: str, problem: str) -> None:
+    with pytest.raises(BadDataFile, match=r"site\.yaml") as caught:
+        parse_rules({"site.yaml": GOOD.replace(old, new)})
+    assert (caught.value.line, caught.value.field) == (line, field)
+    assert problem in str(caught.value)
+
+
+def test_the_same_id_in_two_files_is_an_error() -> None:
+    with pytest.raises(BadDataFile, match=r"more.yaml, line 1: field 'id': 'partner-busy' is taken"):
+        parse_rules({"site.yaml": GOOD, "more.yaml": GOOD})
+
+
+@pytest.mark.parametrize("text", ["a: [", "just words", "- just words", "a: 1"])
+def test_what_is_no_list_of_rules_is_an_error_with_a_line(text: str) -> None:
+    with pytest.raises(BadDataFile) as caught:
+        parse_rules({"site.yaml": text})
+    assert caught.value.line is not None
+
+
+def test_an_empty_file_holds_no_rules() -> None:
+    assert parse_rules({"site.yaml": "# nothing yet\n"}).rules == ()
+
+
+def test_the_cause_beats_its_wrappers(shipped: RuleBook) -> None:
+    text = (
+        "Traceback (most recent call last):\nsocket.timeout: timed out\n\n"
+        "The above exception was the direct cause of the following exception:\n\nTraceback (most recent call last):\n"
+        "airflow.exceptions.AirflowException: Bash command failed. The command returned a non-zero exit code 3."
+    )
+    assert category(shipped, text) == "network_timeout"
+
+
+def test_a_status_that_only_carries_a_cause_gives_way_to_it(shipped: RuleBook) -> None:
+    assert (
+        category(shipped, "googleapiclient.errors.HttpError: <HttpError 403 rateLimitExceeded: Quota exceeded for queries per minute>")
+        == "rate_limit"
+    )
+
+
+def test_the_service_tells_a_database_from_the_network(shipped: RuleBook) -> None:
+    assert category(shipped, "psycopg.OperationalError: connection failed: Connection refused") == "database_connectivity"
+    assert category(shipped, "requests.exceptions.ConnectionError: [Errno 111] Connection refused") == "network_connectivity"
+    spark = (
+        "py4j.protocol.Py4JJavaError: An error occurred while calling o1.load.\n"
+        ": org.postgresql.util.PSQLException: Connection to wh:5432 refused.\nCaused by: java.net.ConnectException: Connection refused"
+    )
+    assert category(shipped, spark) == "database_connectivity"
+
+
+def test_an_engines_own_code_beats_words_in_its_message(shipped: RuleBook) -> None:
+    assert category(shipped, "[PATH_NOT_FOUND] Path does not exist: it must be specified. error") == "missing_data"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[2031-02-03, 04:05:06 UTC] {load.py:1} INFO - wrote error_log: 0 errors, 0 failed, timeout=300",
+        "31/02/03 04:05:06 WARN NativeCodeLoader: Unable to load native-hadoop library for your platform",
+        "31/02/03 04:05:06 INFO MemoryStore: Block broadcast_0 stored as values in memory (estimated size 1.0 KiB, free 366.3 MiB)",
+        "2031-02-03 04:05:06 UTC [7] LOG:  could not receive data from client: Connection reset by peer",
+        "2031-02-03 04:05:06 UTC [7] LOG:  statement: insert into failures values ('deadlock detected', 'timeout')",
+        "[2031-02-03, 04:05:06 UTC] {taskinstance.py:1} INFO - Marking task as SUCCESS. dag_id=a, task_id=failed_rows",
+        "",
+    ],
+)
+def test_healthy_text_is_no_incident(shipped: RuleBook, text: str) -> None:
+    assert category(shipped, text) == "none"
+
+
+def test_an_unknown_exception_is_known_by_no_rule(shipped: RuleBook) -> None:
+    assert shipped.judge(read_features("shop.billing.LedgerFrozenProblem: period 7 is sealed\nTask exited with return code 1")) == []
