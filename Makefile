@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test unit e2e lint format bench clean
+.PHONY: help venv demo test unit e2e lint format bench docs clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,21 +28,24 @@ demo: venv ## real Airflow, real faults: watch them be understood, repaired or a
 test: lint unit e2e ## everything CI runs
 
 unit: venv ## all tests but those that start Airflow components
-	@$(BIN)/python -m pytest -q -m "not e2e"
+	$(BIN)/python -m pytest -q -m "not e2e"
 
 e2e: venv ## tests on real Airflow components
-	@$(BIN)/python -m pytest -q -m e2e
+	$(BIN)/python -m pytest -q -m e2e
 
 lint: venv ## ruff and mypy --strict, on code and tests
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: venv ## let ruff format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 bench: venv ## benchmarks against a peer in the same run: bench-report.json
 	@$(BIN)/python -m benchmarks
+
+docs: venv ## write what is generated of the documents: docs/settings.md, docs/cli.md, the README's table of settings
+	@$(BIN)/python -m docs.generate
 
 clean: ## remove what the commands above made
 	rm -rf .venv .demo demo-report.json bench-report.json dist

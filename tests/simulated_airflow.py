@@ -397,12 +397,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self, lines: Iterable[bytes]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson")
-        self.send_header("Connection", "close")
+        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self.close_connection = True
         try:
             for line in lines:
-                self.wfile.write(line)
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
+                self.wfile.flush()
+            self.wfile.write(b"0\r\n\r\n")
             self.wfile.flush()
         except OSError:  # the reader has enough
             self._drop()

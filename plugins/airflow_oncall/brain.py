@@ -43,7 +43,7 @@ class Brain:
     def diagnose(self, text: str, exception_chain: Sequence[str], operator: str | None, killed: bool) -> Diagnosis:
         """Diagnose a task instance that Airflow says failed: where its text shows no failure, the cause is unknown."""
         found = diagnose(text, exception_chain=exception_chain, operator=operator, killed=killed, rules=self.rules)
-        if found.category in (NO_INCIDENT, UNKNOWN) and self.classifier:
+        if found.category == UNKNOWN and self.classifier:
             found = diagnose(
                 text, exception_chain=exception_chain, operator=operator, killed=killed, rules=self.rules, classifier=self.classifier
             )
@@ -54,7 +54,8 @@ class Brain:
 
     def classify(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Classify ``{"id", "source", "text"}``, a text of which nothing else is known."""
-        return classify_record(record, self.rules, self.classifier)
+        found = classify_record(record, self.rules)
+        return classify_record(record, self.rules, self.classifier) if found["category"] == UNKNOWN else found
 
 
 def load_brain(store: Store) -> Brain:
@@ -92,16 +93,16 @@ def read_rules(files: OperatorFiles) -> RuleBook:
 
 
 def _champion(store: Store) -> Classifier | None:
-    from airflow_oncall.learn.starter import load_classifier, train_starter
+    from airflow_oncall.learn.starter import load_starter, train_starter
 
     models = store.models
     try:
-        found = load_classifier(conf.models_path(), models)
+        found = load_starter(conf.models_path(), models)
         if found is None:
             log.info("No champion: the starter model is trained from the shipped corpus")
             train_starter(conf.models_path(), models)
-            found = load_classifier(conf.models_path(), models)
+            found = load_starter(conf.models_path(), models)
     except (OSError, StoreError, BadDataFile) as error:  # e.g. a disk that is full: rules go on alone
         log.warning("No model: %s; rules decide alone", error)
         return None
-    return found
+    return Classifier(*found) if found else None

@@ -12,7 +12,7 @@ from airflow_oncall.act.policy import Policy, Situation, decide, declaration
 from airflow_oncall.brain import Brain, load_brain
 from airflow_oncall.capture.redact import redact
 from airflow_oncall.datafile import parse
-from airflow_oncall.errors import AirflowApiError
+from airflow_oncall.errors import AirflowApiError, NotFound
 from airflow_oncall.incident import (
     ActionKind,
     Decision,
@@ -93,7 +93,10 @@ class Judgement:
         read = self._store.reading
         if incident.kind is Kind.DAG_IMPORT:
             return Situation(incident, diagnosis, self._mode)
-        task = api.task(incident.ref.dag_id, incident.ref.task_id)
+        try:
+            task = api.task(incident.ref.dag_id, incident.ref.task_id)
+        except NotFound:
+            return Situation(incident, diagnosis, self._mode, is_removed=True)
         return Situation(
             incident=incident,
             diagnosis=diagnosis,

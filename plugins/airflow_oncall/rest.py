@@ -8,8 +8,10 @@ caller reconciles it from Airflow's own history instead. Every failure is an
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -153,9 +155,12 @@ class AirflowApi:
     def log_tail(self, ref: TaskRef, try_number: int, limit: int) -> str:
         """The last ``limit`` characters of a try's log, read as a stream so that a log without end costs no memory.
 
-        Reading stops after 64 MB or when Airflow sends nothing for :data:`TIMEOUT` seconds.
+        Reading stops after 64 MB, after 20 seconds, or when Airflow sends nothing for :data:`TIMEOUT` seconds; what came until
+        then is the log.
         """
-        response = self._guard(
+        from urllib3.exceptions import HTTPError
+
+        response = self._read(
             self._instances.get_log_without_preload_content,
             ref.dag_id,
             ref.run_id,
@@ -167,8 +172,8 @@ class AirflowApi:
         )
         tail: deque[str] = deque()
         kept = read = 0
-        try:
-            for line in _lines(response):
+        with closing(response), suppress(HTTPError, OSError):
+            for line in _lines(response, time.monotonic() + _LOG_SECONDS):
                 read += len(line)
                 text = _log_line(line)
                 tail.append(text)
@@ -177,8 +182,6 @@ class AirflowApi:
                     kept -= len(tail.popleft()) + 1
                 if read > _LOG_BYTES:
                     break
-        finally:
-            response.close()
         return "\n".join(tail)[-limit:]
 
     def server_time(self) -> datetime:
@@ -220,10 +223,10 @@ class AirflowApi:
         cleared = self._guard(self._instances.post_clear_task_instances, ref.dag_id, body)
         return [_instance(one).ref for one in cleared.task_instances]
 
-    def clear_run(self, dag_id: str, run_id: str, note: str) -> None:
-        """Clear what did not succeed in a run, so that the run goes on."""
+    def clear_run(self, dag_id: str, run_id: str, note: str) -> bool:
+        """Clear what stands failed in a run; ``False`` when nothing does, so that the run stays as it is."""
         body = client.DAGRunClearBody(dry_run=False, only_failed=True, note=note[:NOTE_LIMIT])
-        self._guard(self._runs.clear_dag_run, dag_id, run_id, body)
+        return _run(self._guard(self._runs.clear_dag_run, dag_id, run_id, body).actual_instance).state != "failed"
 
     def set_note(self, ref: TaskRef, note: str) -> None:
         """Write the note of a task instance."""
@@ -306,6 +309,7 @@ class AirflowApi:
 
 
 _LOG_BYTES = 64 * 1024 * 1024
+_LOG_SECONDS = 20.0
 
 
 def open_api() -> AirflowApi:
@@ -384,7 +388,7 @@ def _plain(params: Any) -> dict[str, Any]:
     return {name: one.get("value") if isinstance(one, Mapping) and "value" in one else one for name, one in (params or {}).items()}
 
 
-def _lines(response: Any) -> Iterator[bytes]:
+def _lines(response: Any, until: float) -> Iterator[bytes]:
     rest = b""
     for chunk in response.stream(65536):
         *whole, rest = (rest + chunk).split(b"\n")
@@ -392,6 +396,8 @@ def _lines(response: Any) -> Iterator[bytes]:
         if len(rest) > 1 << 20:  # one line without end
             yield rest
             rest = b""
+        if time.monotonic() > until:
+            break
     if rest:
         yield rest
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from airflow_oncall.act import approval, verify
-from airflow_oncall.act.escalate import escalate
+from airflow_oncall.act.escalate import escalate, tell
 from airflow_oncall.act.execute import execute
 from airflow_oncall.capture.spool import replay
 from airflow_oncall.capture.sweep import sweep, sweep_requested
@@ -191,6 +191,8 @@ class Tick:
             incident = self._again(incident)
         if standing.state == "failed" and decision and incident.try_number > decision.answers_try:
             return self.store.ledger.move(incident, State.OPEN, due_in=0, detail="failed again", what="opened")
+        if standing.state not in ENDED | {"success"} and self._is_untold(incident):
+            return tell(self.store, self.api, incident)
         return verify.follow(self.store, incident, standing)
 
     # helpers
@@ -207,9 +209,16 @@ class Tick:
             raise LostClaim(f"incident {incident.id} was claimed by another worker")
         return fresh
 
+    def _is_untold(self, incident: Incident) -> bool:
+        """Whether it became a person's without anybody having been told."""
+        if incident.state is not State.ESCALATED or incident.looks:
+            return False
+        actions = self.store.reading.actions(incident.id)
+        return not actions or actions[-1].kind is not ActionKind.ESCALATE
+
     def _later(self, incident: Incident) -> None:
         try:
-            self.store.ledger.move(incident, incident.state, due_in=AIRFLOW_BUSY_SECONDS)
+            self.store.ledger.postpone(incident, AIRFLOW_BUSY_SECONDS)
         except LostClaim as lost:
             log.info("%s", lost)
 

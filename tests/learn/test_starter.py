@@ -14,7 +14,8 @@ from airflow_oncall.errors import BadDataFile, UntrustedModel
 from airflow_oncall.incident import CATEGORIES, ModelVersion
 from airflow_oncall.learn import corpus
 from airflow_oncall.learn.registry import load_champion, load_model, save_model
-from airflow_oncall.learn.starter import NAME, load_classifier, train_starter
+from airflow_oncall.learn.starter import NAME, load_starter, train_starter
+from airflow_oncall.triage.classifier import Classifier
 from airflow_oncall.triage.features import read_features
 
 SHIPPED = Path(__file__).parents[2] / "include" / "oncall"
@@ -83,8 +84,9 @@ def test_starter_training_ends_with_a_champion_that_classifies(tmp_path: Path, r
     monkeypatch.setattr(conf, "include_paths", lambda: [SHIPPED])
     model = train_starter(tmp_path, registry)
     assert model.metrics["rows"] == len(corpus.read_corpus([SHIPPED]))
-    classifier = load_classifier(tmp_path, registry)
-    assert classifier is not None
+    loaded = load_starter(tmp_path, registry)
+    assert loaded is not None
+    classifier = Classifier(*loaded)
     assert classifier.version == f"category {model.version}"
     ranked = classifier.probabilities(read_features("java.lang.OutOfMemoryError: Java heap space"))
     assert next(iter(ranked)) == "memory_exhaustion"
@@ -125,7 +127,7 @@ def test_with_nothing_left_to_trust_rules_stand_alone(tmp_path: Path, two_champi
     for path in tmp_path.rglob("model.joblib"):
         path.unlink()
     assert load_champion(tmp_path, two_champions, NAME) is None
-    assert load_classifier(tmp_path, two_champions) is None
+    assert load_starter(tmp_path, two_champions) is None
 
 
 def test_an_unregistered_file_is_never_loaded(tmp_path: Path, two_champions: Registry) -> None:

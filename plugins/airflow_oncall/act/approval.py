@@ -40,7 +40,12 @@ def ask(store: Store, api: AirflowApi, incident: Incident) -> Incident:
         "subject": subject(incident, diagnosis),
         "body": body(incident, diagnosis, decision, seen, api.base_url),
     }
-    api.trigger(APPROVAL_DAG, run_id(incident.id, decision.number), question)
+    try:
+        api.trigger(APPROVAL_DAG, run_id(incident.id, decision.number), question)
+    except AirflowApiError as error:
+        if error.transient:
+            raise
+        return _reject(store, incident, "no answer", "airflow", f"the question could not be asked: {error}")
     return store.ledger.move(incident, State.ASKED, due_in=60)
 
 

@@ -30,10 +30,18 @@ def escalate(store: Store, api: AirflowApi, incident: Incident, action: Action) 
     return store.ledger.acted(incident, action, ActionState.DONE, f"{detail} {problems}".strip(), State.ESCALATED, 30)
 
 
+def tell(store: Store, api: AirflowApi, incident: Incident) -> Incident:
+    """Tell people of an incident that became theirs without a decision to escalate: rejected, not answered, refused, expired."""
+    decision, diagnosis = store.reading.decision(incident.id), store.reading.diagnosis(incident.id)
+    problems = [notify(spec, message(incident, diagnosis, decision, api.base_url)) for spec in conf.escalation_notifiers()]
+    detail = "; ".join(filter(None, (incident.detail, *problems)))
+    return store.ledger.move(incident, State.ESCALATED, due_in=30, detail=detail, what="told")
+
+
 def message(incident: Incident, diagnosis: Diagnosis | None, decision: Decision | None, base_url: str) -> dict[str, Any]:
     """What notifiers' templates see as ``oncall``: subject, body, key (the same for repeats), link, category, reasons."""
     category = diagnosis.category if diagnosis else "unknown"
-    reasons = list(decision.reasons) if decision else [incident.detail]
+    reasons = list(dict.fromkeys(filter(None, (incident.detail, *(decision.reasons if decision else ())))))
     return {
         "subject": f"{incident.ref} needs you: {category}",
         "body": "\n".join([*reasons, link(incident, base_url)]),
@@ -49,15 +57,20 @@ def message(incident: Incident, diagnosis: Diagnosis | None, decision: Decision 
 
 
 def notify(spec: dict[str, Any], oncall: dict[str, Any]) -> str:
-    """Send through one notifier; what is wrong with it is given back as text, because an escalation must not fail for it.
+    """Send through one notifier; what is wrong with it is given back as text, because an escalation must not fail for it."""
+    from airflow.sdk.exceptions import AirflowException
+    from jinja2 import TemplateError
 
-    Errors while sending are logged by Airflow's ``BaseNotifier`` itself.
-    """
     try:
         load(spec)({"oncall": oncall})
     except BadSetting as error:
         log.error("%s", error)
         return str(error)
+    except (AirflowException, TemplateError, OSError, LookupError, AttributeError, TypeError, ValueError) as error:
+        # Of errors while sending, BaseNotifier itself takes care; these come from its templates and fields. Their text may hold
+        # what the notifier signs in with: it goes to the log, which Airflow masks, and not into the store.
+        log.warning("notifier %s failed", spec["classpath"], exc_info=True)
+        return f"notifier {spec['classpath']} failed with {type(error).__name__}, see this task's log"
     return ""
 
 

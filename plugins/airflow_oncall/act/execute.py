@@ -64,8 +64,9 @@ def _clear_run(store: Store, api: AirflowApi, action: Action, reason: str) -> tu
     if run.state != "failed":
         return ActionState.SUPERSEDED, f"not cleared: the run is {run.state}"
     _still_ours(store, action)
-    api.clear_run(run.dag_id, run.run_id, compose_note(action, reason, run.note))
-    return ActionState.DONE, "cleared what did not succeed in the run"
+    if not api.clear_run(run.dag_id, run.run_id, compose_note(action, reason, run.note)):
+        return ActionState.SUPERSEDED, "not cleared: no task instance of the run stands failed; clear by hand what shall run again"
+    return ActionState.DONE, "cleared what failed in the run"
 
 
 def _still_ours(store: Store, action: Action) -> None:
@@ -74,6 +75,7 @@ def _still_ours(store: Store, action: Action) -> None:
 
 
 def compose_note(action: Action, reason: str, old: str) -> str:
-    """The mark first (it must survive Airflow's limit), then why, then what people wrote there before."""
-    kept = "" if old.startswith("[oncall #") else old
-    return "\n\n".join(filter(None, (f"{action.mark} {reason}", kept)))[:NOTE_LIMIT]
+    """The mark and why in one paragraph (they must survive Airflow's limit), then what people wrote there before."""
+    kept = old.partition("\n\n")[2] if old.startswith("[oncall #") else old
+    ours = f"{action.mark} {' '.join(reason.split())}"[: max(NOTE_LIMIT // 2, NOTE_LIMIT - len(kept) - 2)]
+    return "\n\n".join(filter(None, (ours, kept)))[:NOTE_LIMIT]

@@ -1,21 +1,21 @@
 """Diagnosis and policy to decision: a ladder whose first rung that holds decides, and every rung leaves its reason.
 
-    1 a person paused the DAG                        -> escalate: never undo a person
-    2 declared ``oncall: never``                     -> escalate
-    3 not repairable: category, or a re-run cannot help, or no category -> escalate
-    4 budget used up                                 -> escalate
-    5 probability below ``ask``                      -> escalate
-    6 mode ``shadow``                                -> observe, with what would have been done
-    7 anomaly, declared ``ask``, mode ``ask``, or below ``auto`` -> ask
-    8 else                                           -> auto (or wait first)
+    1 a person paused the DAG: never undo a person             -> escalate
+    2 removed from its DAG, or declared ``oncall: never``      -> escalate
+    3 no category, or one that a re-run does not mend          -> escalate
+    4 budget used up                                           -> escalate
+    5 probability below ``ask``                                -> escalate
+    6 anomaly, declared ``ask``, mode ``ask``, below ``auto``  -> ask
+    7 else                                                     -> auto (or wait first)
 
+Mode ``shadow`` goes down the same ladder and does none of it: observe, with what would have been done.
 Pure: values in, a decision out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -92,6 +92,8 @@ class Situation:
     """``auto``, ``ask``, ``never``, or nothing said."""
     retries: int = 0
     is_paused: bool = False
+    is_removed: bool = False
+    """The task is no longer part of its DAG."""
     used_here: int = 0
     """Attempts already re-armed for this task instance."""
     used_this_hour: int = 0
@@ -117,16 +119,20 @@ def declaration(tags: frozenset[str], params: Mapping[str, object]) -> str | Non
 
 def decide(situation: Situation, policy: Policy) -> Decision:
     """The decision, with every reason that led to it (the deciding one first)."""
-    probability = _probability(situation, policy)
+    decision = _ladder(situation, policy, _probability(situation, policy))
+    if situation.mode != "shadow":
+        return decision
+    shadowed = f"Shadow mode, nothing is done; it would be {decision.verdict}: {decision.reasons[0]}"
+    return replace(decision, verdict=Verdict.OBSERVE, reasons=(shadowed, *decision.reasons[1:]))
+
+
+def _ladder(situation: Situation, policy: Policy, probability: float) -> Decision:
     refusal = _refusal(situation, policy, probability)
     if refusal:
         return _decision(situation, Verdict.ESCALATE, ActionKind.ESCALATE, probability, refusal)
     action = ActionKind.CLEAR_RUN if situation.incident.kind is Kind.DAG_RUN else ActionKind.CLEAR_TASK
     wait = _wait(situation, policy)
     helps = f"a re-run helps with probability {probability:.0%}"
-    if situation.mode == "shadow":
-        would = "ask" if _doubt(situation, policy, probability) else "repair"
-        return _decision(situation, Verdict.OBSERVE, action, probability, f"Shadow mode: would {would}; {helps}.", wait)
     doubt = _doubt(situation, policy, probability)
     if doubt:
         return _decision(situation, Verdict.ASK, action, probability, f"{doubt}; {helps}.", wait)
@@ -155,6 +161,7 @@ def _refusal(situation: Situation, policy: Policy, probability: float) -> str | 
     rungs = (
         (situation.is_paused, "The DAG is paused; a person stopped it."),
         (situation.incident.kind is Kind.DAG_IMPORT, "A DAG file that cannot be imported needs its author."),
+        (situation.is_removed, "The task is no longer part of its DAG."),
         (situation.declared == "never", 'Declared "oncall: never".'),
         (rule is None, f"No category of the policy fits ({category})."),
         (rule is not None and rule.action == "escalate", f"{category} needs a person: a re-run does not mend it."),
@@ -178,7 +185,7 @@ def _doubt(situation: Situation, policy: Policy, probability: float) -> str | No
         return 'Declared "oncall: ask"'
     if probability < policy.thresholds.auto:
         return f"Below the bar of {policy.thresholds.auto:.0%}"
-    if situation.mode != "auto" and situation.declared != "auto":
+    if situation.mode == "ask" and situation.declared != "auto":
         return "Mode ask"
     return None
 

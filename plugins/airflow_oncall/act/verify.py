@@ -60,6 +60,8 @@ def newer_failure(store: Store, incident: Incident, standing: Standing) -> bool:
 
 def watch(store: Store, incident: Incident, standing: Standing) -> Incident:
     """``watching``: Airflow retries by itself."""
+    if standing.state == "success" and not store.reading.occurrences(incident.id)[-1].will_retry:
+        return follow(store, incident, standing)  # it had failed for good, so it was a person who ran it again
     if standing.state == "success":
         label = _label(incident, "self_healed", "true")
         return store.ledger.ended(
@@ -79,13 +81,13 @@ def verify(store: Store, incident: Incident, standing: Standing, action: Action 
         kind = OutcomeKind.SUCCESS if ours else OutcomeKind.SUPERSEDED
         return _end(store, incident, action, kind, standing, State.RESOLVED, f"succeeded at try {standing.try_number}")
     if standing.state == "failed" and action is not None and incident.try_number > action.answers_try:
-        kind = _same_cause(store, incident) if ours else OutcomeKind.SUPERSEDED
+        kind = _failed_again(store, incident, action) if ours else OutcomeKind.SUPERSEDED
         return _end(store, incident, action, kind, standing, State.OPEN, f"failed again at try {standing.try_number} ({kind})")
     if standing.state == "failed":
         return _end(store, incident, action, OutcomeKind.SUPERSEDED, standing, State.ESCALATED, "it stands failed, nothing was re-run")
     if standing.state == "gone" or standing.state in _ENDED_OTHERWISE:
         return _end(store, incident, action, OutcomeKind.SUPERSEDED, standing, State.CLOSED, f"it is {standing.state}")
-    if action and now() - action.planned_at > timedelta(seconds=conf.verify_timeout()):
+    if action and now() - (action.done_at or action.planned_at) > timedelta(seconds=conf.verify_timeout()):
         return _end(
             store, incident, action, OutcomeKind.EXPIRED, standing, State.ESCALATED, f"still {standing.state} after the verify timeout"
         )
@@ -114,9 +116,12 @@ def _end(
     return store.ledger.ended(incident, outcome, labels, state, None if closing else 0, detail)
 
 
-def _same_cause(store: Store, incident: Incident) -> OutcomeKind:
-    before, last = store.reading.occurrences(incident.id)[-2:]
-    return OutcomeKind.FAILED_SAME if before.fingerprint == last.fingerprint else OutcomeKind.FAILED_OTHER
+def _failed_again(store: Store, incident: Incident, action: Action) -> OutcomeKind:
+    seen = store.reading.occurrences(incident.id)
+    if seen[-1].by_hand:
+        return OutcomeKind.SUPERSEDED
+    same = any(one.try_number == action.answers_try and one.fingerprint == seen[-1].fingerprint for one in seen)
+    return OutcomeKind.FAILED_SAME if same else OutcomeKind.FAILED_OTHER
 
 
 def _label(incident: Incident, name: str, value: str) -> Label:

@@ -64,6 +64,12 @@ def replay(intake: Intake) -> int:
     return fed
 
 
+def waiting_bytes() -> int:
+    """Size of what is spooled on this host and not stored yet."""
+    folder = conf.spool_path()
+    return sum(path.stat().st_size for path in (folder / WAITING, *folder.glob("claimed-*.jsonl")) if path.exists())
+
+
 def to_payload(occurrence: Occurrence) -> dict[str, Any]:
     """An occurrence as plain JSON values."""
     return {**asdict(occurrence), "happened_at": occurrence.happened_at.isoformat(), "kind": occurrence.kind.value}

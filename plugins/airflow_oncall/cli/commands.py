@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -27,6 +28,7 @@ def command(run: Command) -> Command:
     @wraps(run)
     def guarded(args: argparse.Namespace) -> int:
         read_like_a_server()
+        _log_to_stderr()
         try:
             code = run(args)
         except OnCallError as error:
@@ -129,6 +131,13 @@ def report(args: argparse.Namespace) -> int:
         table.add_row(name, *words, *times)
     Console().print(table)
     return 0
+
+
+def _log_to_stderr() -> None:
+    """Airflow logs to standard output, which belongs to a command's own answer."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
+            handler.setStream(sys.stderr)
 
 
 def _record(line: str) -> dict[str, Any]:

@@ -60,9 +60,9 @@ def store(patient: Patient) -> str:
 
 def spool(patient: Patient) -> str:
     """spool"""
-    folder = conf.spool_path()
-    waiting = sum(path.stat().st_size for path in folder.glob("spool*.jsonl")) if folder.is_dir() else 0
-    return f"{folder}, {waiting} bytes waiting to be stored"
+    from airflow_oncall.capture.spool import waiting_bytes
+
+    return f"{conf.spool_path()}, {waiting_bytes()} bytes waiting to be stored"
 
 
 def policy(patient: Patient) -> str:

@@ -19,7 +19,6 @@ from airflow_oncall.incident import ModelVersion
 from airflow_oncall.learn.corpus import Row, read_corpus
 from airflow_oncall.learn.registry import load_champion, save_model
 from airflow_oncall.store.base import ModelVersions
-from airflow_oncall.triage.classifier import Classifier
 from airflow_oncall.triage.features import read_features
 
 NAME = "category"
@@ -66,7 +65,7 @@ def train_starter(models_path: Path, versions: ModelVersions, version: str = "",
     return save_model(models_path, versions, NAME, version, starter.estimator, starter.metrics)
 
 
-def load_classifier(models_path: Path, versions: ModelVersions) -> Classifier | None:
-    """The champion behind triage's interface; ``None`` means rules alone."""
+def load_starter(models_path: Path, versions: ModelVersions) -> tuple[Any, str] | None:
+    """The champion's pipeline and how a diagnosis names it; ``None`` means rules alone."""
     loaded = load_champion(models_path, versions, NAME)
-    return Classifier(loaded[0], f"{loaded[1].name} {loaded[1].version}") if loaded else None
+    return (loaded[0], f"{loaded[1].name} {loaded[1].version}") if loaded else None

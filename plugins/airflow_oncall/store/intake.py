@@ -68,7 +68,7 @@ class SqlIntake:
         row = connection.execute(select(occurrences).where(occurrences.c.key == values["key"])).mappings().first()
         if row is None:
             return False
-        better = {name: values[name] for name in _EVIDENCE if values[name] and not row[name]}
+        better = {name: values[name] for name in _MAY_COME_LATER if values[name] and not row[name]}
         if better:
             connection.execute(update(occurrences).where(occurrences.c.id == row["id"]).values(better))
             if "exception_chain" in better:
@@ -103,8 +103,9 @@ class SqlIntake:
                 "fingerprint": case((newest, new.fingerprint), else_=old.fingerprint),
                 "try_number": case((newest, new.try_number), else_=old.try_number),
                 "updated_at": new.updated_at,
-                "due_at": new.due_at,
-                "looks": 0,
+                # An older try that is reported late is history: what waits goes on waiting.
+                "due_at": case((newest, new.due_at), else_=old.due_at),
+                "looks": case((newest, 0), else_=old.looks),
             },
         ).returning(incidents.c.id)
 
@@ -118,7 +119,7 @@ class SqlIntake:
         connection.execute(_audit(incident_id, occurrence))
 
 
-_EVIDENCE = ("exception_chain", "message", "traceback", "operator", "hostname", "duration", "max_tries", "log_tail")
+_MAY_COME_LATER = ("by_hand", "exception_chain", "message", "traceback", "operator", "hostname", "duration", "max_tries", "log_tail")
 
 
 def _take_fingerprint(connection: Connection, occurrence_id: int, incident_id: int, fingerprint: str) -> None:

@@ -46,6 +46,11 @@ class Ledger:
         with transaction(self._engine) as connection:
             return self._move(connection, incident, state, due_in, detail, what)
 
+    def postpone(self, incident: Incident, due_in: float) -> Incident:
+        """Look again later: what was to be done at this look could not be done, so it does not count as one."""
+        with transaction(self._engine) as connection:
+            return self._move(connection, incident, incident.state, due_in, "", "", looks=incident.looks)
+
     def diagnosed(self, incident: Incident, diagnosis: Diagnosis) -> Incident:
         """Store what is wrong; the incident is ``diagnosed`` and due at once."""
         with transaction(self._engine) as connection:
@@ -60,11 +65,13 @@ class Ledger:
         row["verdict"], row["action"] = str(decision.verdict), str(decision.action) if decision.action else None
         del row["id"]
         with transaction(self._engine) as connection:
+            # The move comes first: a lost claim is told as such, not as a decision with a number that is taken.
+            what = f"decided {decision.verdict}"
+            moved = self._move(connection, incident, state, due_in, decision.reasons[0], what, decisions=decision.number)
             connection.execute(insert(decisions).values(row))
             if decision.action and state in _ACTING:
                 connection.execute(insert(actions).values(_planned(incident, decision, attempts)))
-            what = f"decided {decision.verdict}"
-            return self._move(connection, incident, state, due_in, decision.reasons[0], what, decisions=decision.number)
+            return moved
 
     def answered(self, incident: Incident, action: Action, label: Label, state: State, due_in: float) -> Incident:
         """Store a person's answer to a question: approved actions stay planned, rejected ones are dropped."""
@@ -72,7 +79,8 @@ class Ledger:
         with transaction(self._engine) as connection:
             connection.execute(insert(labels).values(_label_row(label)))
             connection.execute(update(actions).where(actions.c.id == action.id).values(values))
-            moved = self._move(connection, incident, state, due_in, f"{label.name} by {label.given_by}", "")
+            detail = str(label.detail.get("detail") or f"{label.name} by {label.given_by}")
+            moved = self._move(connection, incident, state, due_in, detail, "")
             _audit(connection, incident, label.given_by, label.name, dict(label.detail))
             return moved
 
@@ -122,12 +130,13 @@ class Ledger:
         self, connection: Connection, incident: Incident, state: State, due_in: float | None, detail: str, what: str, **also: Any
     ) -> Incident:
         at = now()
-        values: dict[str, Any] = also | {
+        values: dict[str, Any] = {
             "state": str(state),
             "looks": incident.looks + 1 if state == incident.state else 0,
             "due_at": None if due_in is None else at + timedelta(seconds=due_in),
             "closed_at": at if state in CLOSING else None,
         }
+        values |= also
         if detail:
             values |= {"detail": detail, "updated_at": at}
         mine = (incidents.c.id == incident.id, incidents.c.claimed_by == self._worker, incidents.c.claimed_until > at, open_only)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
-from airflow_oncall.errors import SchemaOutdated
+from airflow_oncall.errors import SchemaOutdated, StoreUnavailable
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.tables import VERSION_TABLE
 
@@ -39,12 +42,12 @@ def upgrade(engine: Engine) -> str:
 
 def _prepare_file(engine: Engine) -> None:
     # WAL lets readers and one writer work at once; it is a property of the file and cannot be set inside a transaction.
-    Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
-    connection = engine.raw_connection()
     try:
-        connection.cursor().execute("PRAGMA journal_mode = WAL")
-    finally:
-        connection.close()
+        Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
+        with closing(engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA journal_mode = WAL")
+    except (OSError, sqlite3.Error, DBAPIError) as error:
+        raise StoreUnavailable(f"incident store {engine.url!r} cannot be made: {error}") from error
 
 
 def _run_alembic(connection: Connection) -> None:

@@ -1,0 +1,1 @@
+"""`make demo`: a real Airflow, real faults, and airflow-oncall looking after them."""

@@ -1,0 +1,221 @@
+"""A planned clear is done at most once, to exactly the try it answers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.cast import MIDNIGHT
+from tests.tick.scene import NETWORK, ORDERS, Scene
+
+from airflow_oncall import rest
+from airflow_oncall.act.execute import compose_note, execute
+from airflow_oncall.incident import Action, ActionKind, ActionState, Decision, Incident, State, Verdict
+from airflow_oncall.rest import NOTE_LIMIT
+from airflow_oncall.store.ledger import LostClaim
+
+LEASE = timedelta(minutes=3)
+
+
+@pytest.fixture
+def planned(failed: Scene) -> Scene:
+    """A clear of try 1 is planned, and claimed by us."""
+    failed.airflow.answer_with(503, on="clearTaskInstances")
+    failed.tick()
+    assert failed.state is State.ACTING
+    failed.airflow.mutations.clear()
+    return failed
+
+
+def acted(scene: Scene) -> tuple[Incident, Action]:
+    action = scene.store.ledger.open_action(scene.incident.id)
+    assert action is not None
+    incident = execute(scene.store, scene.api, scene.claimed(), action, "because")
+    return incident, scene.store.reading.actions(incident.id)[-1]
+
+
+def test_the_failed_try_is_cleared_with_the_reason_on_its_note(planned: Scene) -> None:
+    incident, action = acted(planned)
+    assert (incident.state, action.state) == (State.VERIFYING, ActionState.DONE)
+    assert planned.airflow.clears == [(ORDERS,)]
+    assert planned.airflow.instances[ORDERS].note == f"{action.mark} because"
+
+
+def test_a_task_instance_that_a_person_cleared_meanwhile_is_left_alone(planned: Scene) -> None:
+    planned.airflow.clear_by_hand(ORDERS)
+    _, action = acted(planned)
+    assert (action.state, planned.airflow.clears) == (ActionState.SUPERSEDED, [])
+
+
+def test_a_task_instance_that_a_person_marked_success_is_left_alone(planned: Scene) -> None:
+    planned.airflow.mark(ORDERS, "success")
+    incident, action = acted(planned)
+    assert (action.state, planned.airflow.clears) == (ActionState.SUPERSEDED, [])
+    assert "it is success at try 1" in incident.detail
+
+
+def test_a_newer_failed_try_is_not_what_was_decided_about(planned: Scene) -> None:
+    planned.airflow.clear_by_hand(ORDERS)
+    planned.airflow.schedule()
+    planned.airflow.fail(ORDERS)
+    _, action = acted(planned)
+    assert (action.state, planned.airflow.clears) == (ActionState.SUPERSEDED, [])
+
+
+def test_a_person_who_is_faster_by_a_moment_wins(planned: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    clear = planned.api.clear
+
+    def overtaken(*args: object) -> object:
+        planned.airflow.clear_by_hand(ORDERS)
+        return clear(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(planned.api, "clear", overtaken)
+    _, action = acted(planned)
+    assert (action.state, planned.airflow.clears) == (ActionState.SUPERSEDED, [])
+
+
+def test_a_run_that_is_gone_supersedes_the_clear(planned: Scene) -> None:
+    planned.airflow.delete_dag("nightly")
+    incident, action = acted(planned)
+    assert (action.state, incident.state) == (ActionState.SUPERSEDED, State.VERIFYING)
+    planned.ticks(1)
+    assert planned.state is State.CLOSED
+
+
+def test_a_conflict_supersedes_the_clear(planned: Scene) -> None:
+    planned.airflow.answer_with(409, on="clearTaskInstances")
+    _, action = acted(planned)
+    assert action.state is ActionState.SUPERSEDED
+
+
+@pytest.mark.parametrize("status", [401, 403, 422])
+def test_a_refused_clear_is_escalated_with_airflows_word(planned: Scene, status: int) -> None:
+    planned.airflow.answer_with(status, times=2, on="clearTaskInstances")
+    incident, action = acted(planned)
+    assert (action.state, incident.state) == (ActionState.REFUSED, State.ESCALATED)
+    assert f"HTTP {status}" in incident.detail
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_clear_that_airflow_could_not_take_is_made_later(planned: Scene, status: int) -> None:
+    planned.airflow.answer_with(status, on="clearTaskInstances")
+    incident, action = acted(planned)
+    assert (incident.state, action.state) == (State.ACTING, ActionState.PLANNED)
+    assert f"HTTP {status}" in incident.detail
+    planned.ticks(1)
+    assert planned.airflow.clears == [(ORDERS,)]
+
+
+def test_a_clear_that_was_made_but_not_answered_is_not_made_again(planned: Scene) -> None:
+    planned.airflow.drop_after("clearTaskInstances")
+    _, action = acted(planned)
+    assert action.state is ActionState.PLANNED
+    planned.ticks(1)
+    assert planned.airflow.clears == [(ORDERS,)]
+    assert planned.store.reading.actions(planned.incident.id)[-1].state is ActionState.DONE
+
+
+def test_a_clear_that_was_made_but_not_answered_is_known_also_when_the_new_try_failed_already(planned: Scene) -> None:
+    planned.airflow.drop_after("clearTaskInstances")
+    acted(planned)
+    planned.airflow.schedule()
+    planned.airflow.fail(ORDERS)
+    planned.later()
+    planned.store.queue.claim(planned.incident.id, LEASE)
+    _, action = acted(planned)
+    assert action.state is ActionState.DONE
+
+
+def test_an_airflow_that_hangs_is_left_after_the_timeout(planned: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "TIMEOUT", 0.2)
+    planned.airflow.hang(on="clearTaskInstances")
+    incident, action = acted(planned)
+    assert (incident.state, action.state) == (State.ACTING, ActionState.PLANNED)
+
+
+def test_a_claim_that_ends_soon_is_too_short_to_act(planned: Scene) -> None:
+    action = planned.store.ledger.open_action(planned.incident.id)
+    assert action is not None
+    claimed = planned.claimed(timedelta(seconds=5))
+    with pytest.raises(LostClaim):
+        execute(planned.store, planned.api, claimed, action, "because")
+    assert planned.airflow.clears == []
+
+
+def run_timed_out(scene: Scene) -> tuple[Incident, Action]:
+    """A run that timed out, and the planned clear of it."""
+    scene.airflow.add(ORDERS)
+    scene.airflow.time_out_run(ORDERS)
+    scene.mode = "ask"
+    scene.tick()
+    incident = scene.claimed()
+    action = scene.store.ledger.open_action(incident.id)
+    assert action is not None
+    assert action.kind is ActionKind.CLEAR_RUN
+    return incident, action
+
+
+def test_a_run_in_which_nothing_stands_failed_cannot_be_cleared_and_nobody_claims_it_was(scene: Scene) -> None:
+    incident, action = run_timed_out(scene)
+    incident = execute(scene.store, scene.api, incident, action, "because")
+    assert scene.store.reading.actions(incident.id)[-1].state is ActionState.SUPERSEDED
+    scene.ticks(1)
+    assert scene.state is State.ESCALATED
+
+
+def test_a_run_is_cleared_once_also_when_the_answer_got_lost(scene: Scene) -> None:
+    incident, action = run_timed_out(scene)
+    scene.airflow.mark(ORDERS, "failed")
+    scene.airflow.drop_after("/clear")
+    for _ in range(2):
+        incident = execute(scene.store, scene.api, incident, action, "because")
+    assert len(scene.airflow.did("clear_run")) == 1
+    assert scene.store.reading.actions(incident.id)[-1].state is ActionState.DONE
+
+
+ACTION = Action(1, 12, 3, ActionKind.CLEAR_TASK, ORDERS, 1, ActionState.PLANNED, MIDNIGHT)
+
+
+def test_a_note_that_people_wrote_is_kept_below_ours() -> None:
+    assert compose_note(ACTION, "because", "call Ann first") == "[oncall #12.3] because\n\ncall Ann first"
+
+
+def test_a_second_note_of_ours_replaces_the_first_and_keeps_what_people_wrote() -> None:
+    first = compose_note(ACTION, "a\n\nlong reason", "call Ann first")
+    second = compose_note(Action(2, 12, 4, ActionKind.ESCALATE, ORDERS, 2, ActionState.PLANNED, MIDNIGHT), "another", first)
+    assert second == "[oncall #12.4] another\n\ncall Ann first"
+
+
+def test_a_long_reason_does_not_push_out_what_people_wrote() -> None:
+    note = compose_note(ACTION, "x" * 5000, "call Ann first")
+    assert len(note) <= NOTE_LIMIT
+    assert note.startswith("[oncall #12.3] x")
+    assert note.endswith("call Ann first")
+
+
+def test_a_long_note_of_people_does_not_push_out_the_mark_and_the_reason() -> None:
+    note = compose_note(ACTION, "because", "y" * 5000)
+    assert len(note) <= NOTE_LIMIT
+    assert note.startswith("[oncall #12.3] because\n\ny")
+
+
+def test_what_is_refused_costs_no_budget(planned: Scene) -> None:
+    planned.airflow.answer_with(403, on="clearTaskInstances")
+    acted(planned)
+    assert planned.store.reading.attempts(ORDERS) == 0
+
+
+def test_a_clear_counts_every_attempt_that_it_re_arms(scene: Scene) -> None:
+    scene.airflow.fail(ORDERS, retries=1)
+    scene.airflow.schedule()
+    scene.airflow.fail(ORDERS)
+    scene.tick()
+    assert scene.airflow.clears == [(ORDERS,)]
+    assert scene.airflow.instances[ORDERS].max_tries == 3
+    assert scene.store.reading.attempts(ORDERS) == 2
+
+
+def test_the_decision_names_what_was_meant(planned: Scene) -> None:
+    decision = planned.store.reading.decision(planned.incident.id)
+    assert isinstance(decision, Decision)
+    assert (decision.verdict, decision.answers_try, decision.probability) == (Verdict.AUTO, 1, NETWORK.transient_probability)

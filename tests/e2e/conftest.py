@@ -1,0 +1,47 @@
+"""One real Airflow for the whole session: scheduler, api-server, dag-processor, triggerer, LocalExecutor."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.deployment import ROOT, Deployment
+from tests.e2e.world import World
+
+HERE = Path(__file__).parent
+
+SETTINGS = {
+    "AIRFLOW__ONCALL__MODE": "auto",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
+    # Airflow's own patience, shortened so that a test can await it.
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "0",
+    "AIRFLOW__WORKERS__MISSING_DAG_RETRIES": "1",
+    "AIRFLOW__WORKERS__MISSING_DAG_RETRY_DELAY": "1",
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "15",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "1",
+}
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Airflow, up and healthy, with our DAGs, those of the tests, and the store it uses."""
+    home = tmp_path_factory.mktemp("e2e")
+    dags = home / "bundle"
+    shutil.copytree(HERE / "dags", dags)
+    (home / "mended").mkdir()
+    env = SETTINGS | {
+        "E2E_MENDED": str(home / "mended"),
+        "PYTHONPATH": os.pathsep.join([str(HERE / "lib"), str(ROOT / "plugins")]),
+    }
+    with Deployment(home, bundles={"oncall": ROOT / "dags", "tests": dags}, env=env) as airflow:
+        airflow.wait_ready(["oncall_triage", "oncall_approval", "m_exception", "m_worker_only_import_error", "r_mapped"])
+        yield World(airflow, home, dags)

@@ -1,0 +1,141 @@
+"""Killed at any point, triage goes on where it stopped: one clear, one occurrence, one budget, one end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.databases import Databases, fresh_store
+from tests.simulated_airflow import SimulatedAirflow
+from tests.simulated_world import Dag
+from tests.tick.scene import ORDERS, Scene
+
+from airflow_oncall.incident import ActionState, State
+from airflow_oncall.store.sql import Store
+
+Worker = Callable[..., dict[str, Any]]
+MOST = 120
+"""More boundaries than any job here has; a loop that reaches it is one that never ends."""
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    """Carries out a job in a process of its own, which dies where it is told."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
+    command = [sys.executable, "-m", "tests.tick.crash_child"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        stdin, stdout = child.stdin, child.stdout
+
+        def order(scene: Scene, job: str, die_at: int, **more: Any) -> dict[str, Any]:
+            database = scene.store.engine.url.render_as_string(hide_password=False)
+            what = {"database": database, "airflow": scene.airflow.url, "job": job, "mode": scene.mode, "die_at": die_at} | more
+            stdin.write(json.dumps(what) + "\n")
+            stdin.flush()
+            answer = json.loads(stdout.readline())
+            assert not answer["failed"]
+            return dict(answer)
+
+        yield order
+        child.stdin.close()
+
+
+def scenes(databases: Databases, mode: str) -> Iterator[Scene]:
+    """Over and over the same beginning: the nightly orders failed in the middle of the night."""
+    while True:
+        with SimulatedAirflow() as airflow:
+            airflow.dags["oncall_approval"] = Dag()
+            for store in fresh_store(databases, "sqlite", "the-survivor"):
+                scene = Scene(store, airflow, mode=mode)
+                airflow.fail(ORDERS, retries=1)
+                airflow.schedule()
+                airflow.fail(ORDERS)
+                yield scene
+
+
+def carry_on(scene: Scene) -> None:
+    """Leases end, ticks go on, and the scheduler runs what was cleared."""
+    for _ in range(3):
+        scene.ticks(1)
+        for ref in scene.airflow.schedule():
+            scene.airflow.succeed(ref)
+    scene.ticks(1)
+
+
+def assert_one_of_everything(scene: Scene, clears: int = 1) -> None:
+    assert scene.airflow.clears == [(ORDERS,)] * clears
+    seen = scene.store.reading.occurrences(scene.incident.id)
+    assert [one.try_number for one in seen] == [1, 2]
+    assert scene.state is State.RESOLVED
+    assert scene.outcomes() == ["success"]
+    assert [action.state for action in scene.store.reading.actions(scene.incident.id)] == [ActionState.DONE]
+    assert scene.store.reading.attempts(ORDERS) == 2
+
+
+def test_a_tick_killed_anywhere_between_failure_and_clear(databases: Databases, worker: Worker) -> None:
+    for die_at, scene in enumerate(scenes(databases, "auto"), 1):
+        end = worker(scene, "tick", die_at)
+        carry_on(scene)
+        assert_one_of_everything(scene)
+        if not end["killed"]:
+            assert end["passed"] > 20
+            return
+        assert die_at < MOST
+
+
+def test_a_tick_killed_anywhere_between_clear_and_outcome(databases: Databases, worker: Worker) -> None:
+    for die_at, scene in enumerate(scenes(databases, "auto"), 1):
+        scene.tick()
+        scene.airflow.schedule()
+        scene.airflow.succeed(ORDERS)
+        scene.later()
+        end = worker(scene, "tick", die_at)
+        carry_on(scene)
+        assert_one_of_everything(scene)
+        if not end["killed"]:
+            return
+        assert die_at < MOST
+
+
+def test_a_tick_killed_anywhere_while_it_asks(databases: Databases, worker: Worker) -> None:
+    for die_at, scene in enumerate(scenes(databases, "ask"), 1):
+        end = worker(scene, "tick", die_at)
+        scene.ticks(2)
+        assert len(scene.airflow.did("trigger")) == 1
+        assert scene.state is State.ASKED
+        worker(scene, "answer", 0, incident_id=scene.incident.id)
+        carry_on(scene)
+        assert_one_of_everything(scene)
+        if not end["killed"]:
+            return
+        assert die_at < MOST
+
+
+def test_an_approved_clear_killed_anywhere(databases: Databases, worker: Worker) -> None:
+    for die_at, scene in enumerate(scenes(databases, "ask"), 1):
+        scene.tick()
+        end = worker(scene, "answer", die_at, incident_id=scene.incident.id)
+        if scene.state is State.ASKED:  # Airflow runs the task of the answer again, when the dead worker's lease is over
+            scene.later()
+            worker(scene, "answer", 0, incident_id=scene.incident.id)
+        carry_on(scene)
+        assert_one_of_everything(scene)
+        assert [label for label in scene.labels() if label[0] == "approval"] == [("approval", "clear_task", "ann")]
+        if not end["killed"]:
+            return
+        assert die_at < MOST
+
+
+def test_a_crash_costs_no_budget_twice(databases: Databases, worker: Worker, sqlite_store: Store) -> None:
+    scene = next(scenes(databases, "auto"))
+    for die_at in range(1, 30):
+        worker(scene, "tick", die_at)
+        scene.later()
+    carry_on(scene)
+    assert_one_of_everything(scene)
