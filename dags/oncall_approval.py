@@ -34,13 +34,13 @@ with DAG(
 
     @task(trigger_rule="all_done", retries=3, retry_delay=timedelta(seconds=20))
     def act(**context: Any) -> str:
-        """Carry out the answer; ``None`` (nobody answered) is an answer too."""
-        from airflow_oncall.act.approval import answer
+        """Carry out the answer; that nobody answered in time is one, too."""
+        from airflow_oncall.act.approval import answer, response_to
         from airflow_oncall.rest import open_api
         from airflow_oncall.store import open_store
 
-        asked = context["dag_run"].conf
-        response = context["ti"].xcom_pull(task_ids="question")
-        return answer(open_store(), open_api(), int(asked["incident_id"]), int(asked["number"]), response)
+        asked, api = context["dag_run"].conf, open_api()
+        incident_id, number = int(asked["incident_id"]), int(asked["number"])
+        return answer(open_store(), api, incident_id, number, response_to(api, incident_id, number))
 
     question >> act()

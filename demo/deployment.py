@@ -40,9 +40,14 @@ COMPONENTS = {
 }
 HEALTH_KEYS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 USERS = {"admin": "admin", "oncall": "op", "bob": "user"}
-"""User name to role; every password is the user's name."""
+"""User name to role."""
 
 T = TypeVar("T")
+
+
+def password(user: str) -> str:
+    """The user's password; not the plain name, because Airflow masks passwords wherever they stand in a log."""
+    return f"{user}-demo"
 
 
 class DeploymentError(RuntimeError):
@@ -87,7 +92,7 @@ class Deployment:
     def start(self) -> None:
         """Create the database, then start every component."""
         self.log_path("migrate").parent.mkdir(parents=True, exist_ok=True)
-        self._passwords_file.write_text(json.dumps({name: name for name in USERS}))
+        self._passwords_file.write_text(json.dumps({name: password(name) for name in USERS}))
         self._guard = subprocess.Popen([sys.executable, "-I", guard.__file__], stdin=subprocess.PIPE, start_new_session=True)
         try:
             if self.spawn("migrate", "db", "migrate").wait() != 0:
@@ -186,7 +191,7 @@ class Deployment:
     def token(self, user: str = "admin") -> str:
         """A JWT for this user."""
         if user not in self._tokens:
-            answer = self._client.post("/auth/token", json={"username": user, "password": user})
+            answer = self._client.post("/auth/token", json={"username": user, "password": password(user)})
             self._tokens[user] = answer.raise_for_status().json()["access_token"]
         return self._tokens[user]
 
@@ -256,7 +261,7 @@ class Deployment:
             "host": "127.0.0.1",
             "port": self.port,
             "login": "oncall",
-            "password": "oncall",
+            "password": password("oncall"),
         }
         return {
             "AIRFLOW_HOME": str(self.home),

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import quote
 
-from demo.deployment import ROOT, USERS, Deployment
+from demo.deployment import ROOT, USERS, Deployment, password
 from demo.expectations import EXPECTATIONS, Expectation, incident_problems, is_at_rest, try_problems
 from demo.view import View
 from demo.world import World
@@ -155,7 +155,8 @@ def run(*, keep: bool = False) -> int:
         REPORT.write_text(json.dumps(demo.report(ok=not problems), indent=2) + "\n")
         view.console.print(_verdict(problems, view.elapsed), soft_wrap=True)
         if keep:
-            view.console.print(f"\n  Airflow is up at [bold]{airflow.url}[/] until Ctrl-C. Logins (user = password): {', '.join(USERS)}.")
+            logins = ", ".join(f"{name} / {password(name)}" for name in USERS)
+            view.console.print(f"\n  Airflow is up at [bold]{airflow.url}[/] until Ctrl-C. Logins: {logins}.")
             _wait_for_ctrl_c()
     return 1 if problems else 0
 

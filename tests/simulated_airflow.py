@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from airflow_oncall.incident import TaskRef
 from tests.simulated_world import LONG_AGO, Dag, Mutation, Refused, Run, Task, TaskInstance, World
 
 
@@ -295,6 +296,27 @@ def post_run(airflow: SimulatedAirflow, _query: Query, body: Body, dag_id: str) 
     return _run_json(run)
 
 
+def patch_run(airflow: SimulatedAirflow, _query: Query, body: Body, dag_id: str, run_id: str) -> Any:
+    run = airflow.find_run(dag_id, run_id)
+    run.state, run.ended_at, run.updated_at = body["state"], None, airflow.now()
+    airflow.mutations.append(Mutation("run_state", f"{dag_id}/{run_id}", body))
+    return _run_json(run)
+
+
+def get_question(airflow: SimulatedAirflow, _query: Query, _body: Body, dag_id: str, run_id: str, task_id: str, map_index: str) -> Any:
+    airflow.find_run(dag_id, run_id)
+    option, user = airflow.answers.get((dag_id, run_id), (None, None))
+    return {
+        "subject": "?",
+        "options": ["Approve", "Reject"],
+        "created_at": _stamp(LONG_AGO),
+        "response_received": option is not None,
+        "chosen_options": [option] if option else [],
+        "responded_by_user": {"id": user, "name": user} if user else None,
+        "task_instance": _instance_json(TaskInstance(TaskRef(dag_id, run_id, task_id, int(map_index)), 0)),
+    }
+
+
 def get_dag(airflow: SimulatedAirflow, _query: Query, _body: Body, dag_id: str) -> Any:
     return _dag_json(dag_id, airflow.find_dag(dag_id))
 
@@ -340,6 +362,8 @@ ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Any]]] = [
         ("POST", _RUN + "/clear", post_clear_run),
         ("GET", _DAG + "/dagRuns", get_runs),
         ("GET", _RUN, get_run),
+        ("PATCH", _RUN, patch_run),
+        ("GET", _TASK + r"/(-?\d+)/hitlDetails", get_question),
         ("POST", _DAG + "/dagRuns", post_run),
         ("GET", _DAG, get_dag),
         ("GET", _DAG + "/details", get_dag),

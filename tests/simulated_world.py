@@ -94,6 +94,8 @@ class World:
         self.import_errors: dict[str, tuple[datetime, str]] = {}
         self.logs: dict[tuple[TaskRef, int], Iterable[bytes]] = {}
         self.plugins: list[str] = []
+        self.answers: dict[tuple[str, str], tuple[str, str]] = {}
+        """Of HITL runs: the chosen option and the user's name."""
         self.mutations: list[Mutation] = []
         self.clock_ahead = timedelta(0)
 

@@ -194,6 +194,20 @@ class AirflowApi:
         """Whether a DAG is paused. Raises ``NotFound`` when Airflow has not parsed it."""
         return bool(self._read(client.DAGApi(self._api).get_dag, dag_id).is_paused)
 
+    def human_answer(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any] | None:
+        """What a person chose in a HITL task: ``chosen_options`` and ``responded_by_user``; ``None`` where nobody did."""
+        try:
+            found = self._read(self._instances.get_hitl_detail, dag_id, run_id, task_id, -1)
+        except NotFound:
+            return None
+        if not found.response_received:
+            return None
+        user = found.responded_by_user
+        return {
+            "chosen_options": list(found.chosen_options or ()),
+            "responded_by_user": {"id": user.id, "name": user.name} if user else None,
+        }
+
     def plugins(self) -> list[str]:
         """Names of the plugins the api-server loaded, one for each time."""
         return [one.name for one in self._read(client.PluginApi(self._api).get_plugins, limit=1000).plugins]
@@ -227,6 +241,12 @@ class AirflowApi:
         """Clear what stands failed in a run; ``False`` when nothing does, so that the run stays as it is."""
         body = client.DAGRunClearBody(dry_run=False, only_failed=True, note=note[:NOTE_LIMIT])
         return _run(self._guard(self._runs.clear_dag_run, dag_id, run_id, body).actual_instance).state != "failed"
+
+    def reopen_run(self, dag_id: str, run_id: str) -> None:
+        """Have the scheduler look at an ended run again; no task instance is touched."""
+        self._guard(
+            self._runs.patch_dag_run, dag_id, run_id, client.DAGRunPatchBody(state=client.DagRunMutableStates.QUEUED), update_mask=["state"]
+        )
 
     def set_note(self, ref: TaskRef, note: str) -> None:
         """Write the note of a task instance."""

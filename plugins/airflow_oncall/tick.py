@@ -19,7 +19,7 @@ from datetime import timedelta
 
 from airflow_oncall.act import approval, verify
 from airflow_oncall.act.escalate import escalate, tell
-from airflow_oncall.act.execute import execute
+from airflow_oncall.act.execute import execute, reopen_if_closed
 from airflow_oncall.capture.spool import replay
 from airflow_oncall.capture.sweep import sweep, sweep_requested
 from airflow_oncall.errors import AirflowApiError
@@ -33,8 +33,8 @@ from airflow_oncall.store.sql import Store
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=3)
-BATCH = 50
+LEASE = timedelta(seconds=90)
+BATCH = 20
 AIRFLOW_BUSY_SECONDS = 30.0
 ENDED = frozenset({"skipped", "removed", "upstream_failed", "gone"})
 
@@ -177,6 +177,8 @@ class Tick:
         standing = verify.look(self.api, incident)
         if verify.newer_failure(self.store, incident, standing):
             return self._again(incident)
+        if standing.state == "cleared" and incident.looks > 0 and (reopened := reopen_if_closed(self.store, self.api, incident)):
+            return reopened
         actions = self.store.reading.actions(incident.id)
         return verify.verify(self.store, incident, standing, actions[-1] if actions else None)
 

@@ -36,6 +36,13 @@ class BrokenPager(Pager):
         raise ConnectionError("password=hunter2 refused")
 
 
+class OutlandishPager(Pager):
+    """Raises an error of its vendor's own kind."""
+
+    def notify(self, context: Any) -> None:
+        raise RuntimeError("quota")
+
+
 class UnbuildablePager(Pager):
     """Cannot even be made."""
 
@@ -78,11 +85,19 @@ def test_people_are_told_once(bug: Scene, monkeypatch: pytest.MonkeyPatch, told:
     assert len(told) == 1
 
 
+OTHER_ERRORS = pytest.mark.xfail(
+    raises=RuntimeError,
+    strict=True,
+    reason="notify() catches the usual errors only; BaseNotifier logs and raises again what notify() raised",
+)
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
         ("BrokenPager", "BrokenPager failed with ConnectionError"),
-        ("UnbuildablePager", "UnbuildablePager failed with RuntimeError"),
+        pytest.param("UnbuildablePager", "UnbuildablePager failed with RuntimeError", marks=OTHER_ERRORS),
+        pytest.param("OutlandishPager", "OutlandishPager failed with RuntimeError", marks=OTHER_ERRORS),
         ("nowhere.Pager", "'nowhere.Pager' cannot be made: No module named 'nowhere'"),
         ("json.JSONDecoder", "'json.JSONDecoder' is no BaseNotifier"),
     ],
@@ -105,7 +120,7 @@ def test_wrong_arguments_name_the_setting_and_the_class() -> None:
 def test_a_template_that_cannot_be_rendered_does_not_stop_the_escalation(bug: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, "Pager", text="{{ oncall.subject")
     bug.tick()
-    assert bug.state is State.ESCALATED
+    assert bug.state == State.ESCALATED
     assert "Pager failed with TemplateSyntaxError" in bug.incident.detail
 
 
@@ -134,7 +149,7 @@ def test_a_question_without_a_yes_is_told_to_people_once(
     asked.ticks(3)
     ((_, oncall),) = told
     assert oncall["reasons"][0] == why
-    assert asked.state is State.ESCALATED
+    assert asked.state == State.ESCALATED
 
 
 def test_a_repair_that_airflow_refuses_is_told_to_people(failed: Scene, monkeypatch: pytest.MonkeyPatch, told: list[Any]) -> None:

@@ -22,7 +22,7 @@ def planned(failed: Scene) -> Scene:
     """A clear of try 1 is planned, and claimed by us."""
     failed.airflow.answer_with(503, on="clearTaskInstances")
     failed.tick()
-    assert failed.state is State.ACTING
+    assert failed.state == State.ACTING
     failed.airflow.mutations.clear()
     return failed
 
@@ -79,7 +79,7 @@ def test_a_run_that_is_gone_supersedes_the_clear(planned: Scene) -> None:
     incident, action = acted(planned)
     assert (action.state, incident.state) == (ActionState.SUPERSEDED, State.VERIFYING)
     planned.ticks(1)
-    assert planned.state is State.CLOSED
+    assert planned.state == State.CLOSED
 
 
 def test_a_conflict_supersedes_the_clear(planned: Scene) -> None:
@@ -160,7 +160,7 @@ def test_a_run_in_which_nothing_stands_failed_cannot_be_cleared_and_nobody_claim
     incident = execute(scene.store, scene.api, incident, action, "because")
     assert scene.store.reading.actions(incident.id)[-1].state is ActionState.SUPERSEDED
     scene.ticks(1)
-    assert scene.state is State.ESCALATED
+    assert scene.state == State.ESCALATED
 
 
 def test_a_run_is_cleared_once_also_when_the_answer_got_lost(scene: Scene) -> None:

@@ -79,11 +79,11 @@ def test_a_task_declared_auto_is_still_asked_about_when_it_is_unlike_anything_kn
     assert decided(replace(NETWORK, anomaly=True), declared="auto").verdict is Verdict.ASK
 
 
-@pytest.mark.parametrize(("probability", "would"), [(0.9, "would repair"), (0.5, "would ask")])
+@pytest.mark.parametrize(("probability", "would"), [(0.9, "auto"), (0.5, "ask"), (0.1, "escalate")])
 def test_shadow_mode_tells_what_mode_auto_would_do(probability: float, would: str) -> None:
     decision = decided(replace(NETWORK, transient_probability=probability), mode="shadow")
     assert decision.verdict is Verdict.OBSERVE
-    assert would in decision.reasons[0]
+    assert f"it would be {would}" in decision.reasons[0]
 
 
 def test_what_needs_time_waits_first() -> None:

@@ -118,7 +118,7 @@ def test_the_time_a_question_waited_is_not_held_against_the_repair(cleared: Scen
 def test_a_repair_that_led_to_a_bug_is_escalated_with_both_in_its_history(cleared: Scene) -> None:
     cleared.brain.says = BUG
     fails_again(cleared, fingerprint="key-error")
-    assert cleared.state is State.ESCALATED
+    assert cleared.state == State.ESCALATED
     assert [row.category for row in cleared.store.reading.diagnoses(cleared.incident.id)] == ["network_connectivity", "code_error"]
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from demo.deployment import ROOT, Deployment
+
+from airflow_oncall.store.schema import upgrade
 from tests.e2e.world import World
 
 HERE = Path(__file__).parent
@@ -43,5 +44,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "PYTHONPATH": os.pathsep.join([str(HERE / "lib"), str(ROOT / "plugins")]),
     }
     with Deployment(home, bundles={"oncall": ROOT / "dags", "tests": dags}, env=env) as airflow:
-        airflow.wait_ready(["oncall_triage", "oncall_approval", "m_exception", "m_worker_only_import_error", "r_mapped"])
-        yield World(airflow, home, dags)
+        airflow.wait_ready(["oncall_triage", "oncall_approval", "m_exception", "m_worker_only_import_error", "r_mapped", "r_crash"])
+        world = World(airflow, home, dags)
+        upgrade(world.store.engine)
+        yield world

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
@@ -58,7 +58,7 @@ BY_HAND = {"m_marked_failed": "run_on", "m_run_marked_failed": "run_on_too"}
 
 
 @pytest.fixture(scope="module")
-def runs(world: World) -> Iterator[dict[str, str]]:
+def runs(world: World) -> dict[str, str]:
     """All of them have run, and triage has dealt with what it found."""
     started = {dag_id: world.airflow.trigger(dag_id) for dag_id in (*EXPECTED, *QUIET)}
     for dag_id, task_id in BY_HAND.items():
@@ -68,7 +68,7 @@ def runs(world: World) -> Iterator[dict[str, str]]:
     for dag_id in EXPECTED:
         world.until(lambda dag_id=dag_id: world.incidents(dag_id), bool, f"nothing was noticed of {dag_id}")  # type: ignore[misc]
         world.until(lambda dag_id=dag_id: world.settled(dag_id), bool, f"the incident of {dag_id} does not come to rest")  # type: ignore[misc]
-    yield started
+    return started
 
 
 def mark_failed(world: World, dag_id: str, run_id: str, task_id: str) -> None:

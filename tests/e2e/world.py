@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from demo.deployment import Deployment
 from sqlalchemy import URL
 
 from airflow_oncall.incident import CLOSING, Incident, Occurrence, State
 from airflow_oncall.store.engine import engine_for
 from airflow_oncall.store.sql import Store
-from demo.deployment import Deployment
 
 T = TypeVar("T")
 RUN_ENDED = ("success", "failed")
@@ -36,7 +36,7 @@ class World:
         """Take the reason for a failure away."""
         (self.home / "mended" / name).touch()
 
-    def until(self, read: Callable[[], T], good: Callable[[T], bool], what: str, timeout: float = 150) -> T:
+    def until(self, read: Callable[[], T], good: Callable[[T], bool], what: str, timeout: float = 240) -> T:
         """Await a condition, and Airflow's health meanwhile."""
         return self.airflow.wait_for(read, good, timeout, what)
 

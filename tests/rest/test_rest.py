@@ -187,7 +187,7 @@ def test_a_task_is_read_with_what_its_author_declared(api: AirflowApi, airflow: 
     airflow.add(ORDERS, retries=2, tags=("oncall:ask",), params={"oncall": "never", "day": 1})
     airflow.dags["nightly"].tasks["load_orders"].params = {"oncall": "auto"}
     task = api.task("nightly", "load_orders")
-    assert (task.retries, task.tags, dict(task.params)) == (2, {"oncall:ask"}, {"oncall": "auto", "day": 1})
+    assert (task.retries, task.tags, dict(task.params)) == (2, frozenset({"oncall:ask"}), {"oncall": "auto", "day": 1})
 
 
 def test_the_tries_of_a_task_instance_come_oldest_first(api: AirflowApi, airflow: SimulatedAirflow) -> None:

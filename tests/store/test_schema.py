@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -18,7 +20,7 @@ from airflow_oncall.store.tables import VERSION_TABLE, metadata
 
 
 def test_head_is_the_newest_revision() -> None:
-    scripts = ScriptDirectory(str(schema.Path(schema.__file__).parent / "migrations"))
+    scripts = ScriptDirectory(str(Path(schema.__file__).parent / "migrations"))
     assert scripts.get_heads() == [HEAD]
 
 
@@ -57,6 +59,4 @@ def test_processes_that_migrate_at_once_make_one_schema(databases: Databases, ki
 
 
 def environment() -> dict[str, str]:
-    import os
-
     return os.environ | {"PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}

@@ -35,10 +35,10 @@ def test_what_capture_reported_is_not_new_to_the_sweep(failed: Scene) -> None:
 
 def test_the_watermark_moves_with_every_sweep(failed: Scene) -> None:
     sweep(failed.store, failed.api)
-    first = failed.store.cursors.get(WATERMARK)
+    first = str(failed.store.cursors.get(WATERMARK))
     failed.airflow.clock_ahead = timedelta(minutes=1)
     sweep(failed.store, failed.api)
-    assert failed.store.cursors.get(WATERMARK) > first
+    assert str(failed.store.cursors.get(WATERMARK)) > first
 
 
 def test_a_failure_committed_late_is_found_in_the_overlap(scene: Scene) -> None:
@@ -79,7 +79,7 @@ def test_tries_that_failed_in_silence_are_found_in_the_history(scene: Scene) -> 
     assert sweep(scene.store, scene.api) == 2
     assert (tries(scene), scene.state) == ([(ORDERS, 1, True), (ORDERS, 2, True)], State.WATCHING)
     scene.tick()
-    assert scene.state is State.SELF_HEALED
+    assert scene.state == State.SELF_HEALED
 
 
 def test_a_silent_try_before_a_running_one_is_found(scene: Scene) -> None:
@@ -190,7 +190,7 @@ def test_a_file_that_cannot_be_imported_is_one_incident_until_it_can(scene: Scen
     assert (scene.incident.kind, scene.state) == (Kind.DAG_IMPORT, State.ESCALATED)
     scene.airflow.import_errors.clear()
     scene.ticks(1)
-    assert scene.state is State.RESOLVED
+    assert scene.state == State.RESOLVED
 
 
 def test_a_file_that_breaks_again_in_the_same_way_is_a_new_incident(scene: Scene) -> None:

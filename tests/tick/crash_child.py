@@ -1,7 +1,8 @@
 """A worker that is killed by SIGKILL at the boundary it is told.
 
-A boundary lies before and after every transaction of the store and every change of Airflow. Orders come as JSON lines on
-standard input; each is carried out in a fork of this process, which saves the time of importing Airflow each time.
+A boundary lies before and after every transaction that writes to the store and every change of Airflow. Orders come as JSON lines on
+standard input; each is carried out in a fork of this process, which saves the time of importing Airflow each time (its
+client imports at first use, so there is a ``rehearsal`` without a fork).
 The answer is how many boundaries the fork passed, and whether it was killed.
 """
 
@@ -12,10 +13,11 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Engine, event, make_url
+from sqlalchemy import Connection, Engine, event, make_url
 from tests.tick.scene import Oracle, judgement_of, sign_in
 
 from airflow_oncall.act import approval
@@ -33,12 +35,17 @@ class Boundaries:
     def __init__(self, die_at: int, pipe: int) -> None:
         self.left, self.pipe = die_at, pipe
 
-    def cross(self, *_: object) -> None:
+    def cross(self) -> None:
         """One more; perhaps the last."""
         os.write(self.pipe, b".")
         self.left -= 1
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def cross_when_writing(self, connection: Connection) -> None:
+        """Reading leaves nothing behind that could be half done."""
+        if not connection.get_execution_options().get("oncall_reading"):
+            self.cross()
 
     def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """The call with a boundary on both sides."""
@@ -53,17 +60,18 @@ class Boundaries:
 
     def watch(self, engine: Engine) -> None:
         """Put boundaries around everything that lasts."""
-        event.listen(engine, "begin", self.cross)
-        event.listen(engine, "commit", self.cross)
+        for name in ("begin", "commit"):
+            event.listen(engine, name, self.cross_when_writing)
         for name in MUTATIONS:
             setattr(AirflowApi, name, self.around(getattr(AirflowApi, name)))
 
 
-def carry_out(order: dict[str, Any], pipe: int) -> None:
+def carry_out(order: dict[str, Any], pipe: int | None = None) -> None:
     """One tick, or one answer of a person, as a worker of its own name."""
     engine = engine_for(make_url(order["database"]), 30.0)
     store, api = Store.over(engine, f"worker-{os.getpid()}-{time.time_ns()}"), sign_in(order["airflow"])
-    Boundaries(order["die_at"], pipe).watch(engine)
+    if pipe is not None:
+        Boundaries(order["die_at"], pipe).watch(engine)
     if order["job"] == "tick":
         Tick(store, api, judgement_of(store, Oracle(), order["mode"])).run(0, 0)
     else:
@@ -76,11 +84,12 @@ def forked(order: dict[str, Any]) -> dict[str, Any]:
     child = os.fork()
     if child == 0:
         os.close(reading)
-        os.dup2(2, 1)  # only the parent answers
         try:
             carry_out(order, writing)
         finally:
-            os._exit(0 if sys.exc_info()[0] is None else 1)
+            if sys.exc_info()[0]:
+                traceback.print_exc()
+            os._exit(bool(sys.exc_info()[0]))
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         passed = len(pipe.read())
@@ -90,5 +99,14 @@ def forked(order: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # Airflow logs to standard output
     for line in sys.stdin:
-        print(json.dumps(forked(json.loads(line))), flush=True)
+        order = json.loads(line)
+        if order["rehearsal"]:
+            carry_out(order)
+            end = {"failed": False}
+        else:
+            end = forked(order)
+        answers.write(json.dumps(end) + "\n")
+        answers.flush()

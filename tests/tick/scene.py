@@ -113,8 +113,8 @@ class Scene:
         return only
 
     @property
-    def state(self) -> State:
-        """Where the only incident stands."""
+    def state(self) -> str:
+        """Where the only incident stands: a :class:`State`, which is a string."""
         return self.incident.state
 
     def outcomes(self) -> list[str]:
@@ -166,5 +166,5 @@ def asked(failed: Scene) -> Scene:
     """A person was asked whether to clear the nightly orders."""
     failed.mode = "ask"
     failed.tick()
-    assert failed.state is State.ASKED
+    assert failed.state == State.ASKED
     return failed

@@ -18,11 +18,11 @@ ORDERS_FAILED = replace(vendor_was_down, ref=ORDERS)
 def test_a_failed_task_instance_is_cleared_once_and_followed_to_its_success(failed: Scene) -> None:
     failed.tick()
     assert failed.airflow.clears == [(ORDERS,)]
-    assert failed.state is State.VERIFYING
+    assert failed.state == State.VERIFYING
     failed.airflow.schedule()
     failed.airflow.succeed(ORDERS)
     failed.ticks()
-    assert failed.state is State.RESOLVED
+    assert failed.state == State.RESOLVED
     assert failed.outcomes() == ["success"]
     assert failed.airflow.clears == [(ORDERS,)]
 
@@ -34,7 +34,7 @@ def test_a_tick_stays_for_a_repair_that_takes_moments(failed: Scene) -> None:
         failed.airflow.schedule()
         failed.airflow.succeed(ORDERS)
         assert result.result().noticed == 1
-    assert failed.state is State.RESOLVED
+    assert failed.state == State.RESOLVED
 
 
 def test_only_the_failed_map_index_is_cleared_with_what_waited_for_it(scene: Scene) -> None:
@@ -52,11 +52,11 @@ def test_only_the_failed_map_index_is_cleared_with_what_waited_for_it(scene: Sce
 def test_a_try_that_airflow_repeats_by_itself_is_only_watched(scene: Scene) -> None:
     scene.airflow.fail(ORDERS, retries=1)
     scene.tick()
-    assert scene.state is State.WATCHING
+    assert scene.state == State.WATCHING
     scene.airflow.schedule()
     scene.airflow.succeed(ORDERS)
     scene.ticks()
-    assert scene.state is State.SELF_HEALED
+    assert scene.state == State.SELF_HEALED
     assert scene.labels() == [("self_healed", "true", "airflow")]
     assert scene.airflow.mutations == []
 
@@ -88,7 +88,7 @@ def test_a_repair_that_failed_again_is_tried_again_within_the_budget_and_then_es
         failed.airflow.fail(ORDERS)
         failed.ticks(1)
     assert len(failed.airflow.clears) == 4
-    assert failed.state is State.ESCALATED
+    assert failed.state == State.ESCALATED
     decision = failed.store.reading.decision(failed.incident.id)
     assert decision is not None
     assert "budget of this task instance" in decision.reasons[0]
@@ -117,7 +117,7 @@ def test_an_escalated_incident_is_resolved_when_a_person_mended_it(failed: Scene
     failed.airflow.schedule()
     failed.airflow.succeed(ORDERS)
     failed.ticks(1)
-    assert failed.state is State.RESOLVED
+    assert failed.state == State.RESOLVED
     assert failed.labels() == [("outcome_without_us", "success", "airflow")]
 
 
@@ -138,7 +138,13 @@ def test_shadow_mode_decides_and_does_nothing(failed: Scene) -> None:
     decision = failed.store.reading.decision(failed.incident.id)
     assert decision is not None
     assert decision.verdict is Verdict.OBSERVE
-    assert "would repair" in decision.reasons[0]
+    assert "it would be auto" in decision.reasons[0]
+
+
+def test_shadow_mode_does_not_even_escalate(failed: Scene) -> None:
+    failed.mode, failed.brain.says = "shadow", BUG
+    failed.ticks()
+    assert (failed.state, failed.airflow.mutations) == (State.OBSERVED, [])
 
 
 def test_shadow_mode_sees_how_it_ended_without_it(failed: Scene) -> None:
@@ -162,7 +168,7 @@ def test_a_task_instance_that_does_not_start_because_its_dag_was_paused_is_follo
     failed.airflow.dags["nightly"].is_paused = True
     assert failed.airflow.schedule() == []
     failed.ticks(2)
-    assert failed.state is State.VERIFYING
+    assert failed.state == State.VERIFYING
 
 
 def test_a_dag_deleted_between_failure_and_triage_closes_the_incident(scene: Scene) -> None:
@@ -201,10 +207,10 @@ def test_a_task_instance_that_a_person_repaired_first_is_no_self_healing(scene: 
     scene.airflow.clear_by_hand(ORDERS)
     scene.airflow.schedule()
     scene.tick()
-    assert scene.state is State.WATCHING
+    assert scene.state == State.WATCHING
     scene.airflow.succeed(ORDERS)
     scene.ticks(1)
-    assert scene.state is State.RESOLVED
+    assert scene.state == State.RESOLVED
     assert scene.labels() == [("outcome_without_us", "success", "airflow")]
 
 
@@ -291,4 +297,4 @@ def test_a_timed_out_run_is_asked_about_and_never_counted_as_repaired_when_nothi
     scene.airflow.time_out_run(ORDERS)
     scene.tick()
     assert scene.incident.ref == TaskRef(ORDERS.dag_id, ORDERS.run_id)
-    assert scene.state is State.ASKED
+    assert scene.state == State.ASKED

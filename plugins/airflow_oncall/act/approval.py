@@ -12,13 +12,14 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_oncall.act.execute import execute
-from airflow_oncall.errors import AirflowApiError, NotFound
-from airflow_oncall.incident import Decision, Diagnosis, Incident, Label, Occurrence, State
+from airflow_oncall.errors import AirflowApiError, NotFound, StoreUnavailable
+from airflow_oncall.incident import Action, Decision, Diagnosis, Incident, Label, Occurrence, State
 from airflow_oncall.rest import AirflowApi
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
 APPROVAL_DAG = "oncall_approval"
+QUESTION_TASK = "question"
 APPROVE, REJECT = "Approve", "Reject"
 LEASE = timedelta(minutes=2)
 
@@ -49,43 +50,60 @@ def ask(store: Store, api: AirflowApi, incident: Incident) -> Incident:
     return store.ledger.move(incident, State.ASKED, due_in=60)
 
 
+def response_to(api: AirflowApi, incident_id: int, number: int) -> dict[str, Any] | None:
+    """What a person answered, from Airflow's own record; ``None`` where nobody did.
+
+    The record is asked rather than the question's XCom, because Airflow can fail the question's task instance although
+    it was answered: when the answer comes in the moment in which it begins to wait.
+    """
+    return api.human_answer(APPROVAL_DAG, run_id(incident_id, number), QUESTION_TASK)
+
+
 def still_asked(store: Store, api: AirflowApi, incident: Incident) -> Incident:
-    """``asked``: a question whose run ended without telling us is escalated, so that no incident waits for ever."""
+    """``asked``: when a question's run ended without telling us, its answer is read here, so that no incident waits for ever."""
     try:
         state = api.run(APPROVAL_DAG, run_id(incident.id, incident.decisions)).state
     except NotFound:
         state = "gone"
     if state in ("queued", "running"):
         return store.ledger.move(incident, State.ASKED, due_in=60)
-    return _reject(store, incident, "no answer", "airflow", f"the question's run is {state} and left no answer")
+    response = response_to(api, incident.id, incident.decisions) if state != "gone" else None
+    action = store.ledger.open_action(incident.id, incident.decisions)
+    if response is None or action is None:
+        return _reject(store, incident, "no answer", "airflow", f"the question's run is {state} and left no answer")
+    return _carry_out(store, api, incident, action, response)
 
 
 def answer(store: Store, api: AirflowApi, incident_id: int, number: int, response: Mapping[str, Any] | None) -> str:
     """Carry out what a person answered (``None``: nobody did in time) and say what was done.
 
-    Only the newest question of an incident that is still asked counts; an old answer changes nothing.
+    Only the newest question of an incident that is still asked counts; an old answer changes nothing. Raises
+    ``StoreUnavailable`` while a triage worker holds the incident: trying again in a moment helps.
     """
     incident = store.queue.claim(incident_id, LEASE)
     if incident is None:
-        raise AirflowApiError(f"incident {incident_id} is closed, or being worked on; its triage goes on by itself")
+        known = store.reading.incident(incident_id)
+        if known is None or not known.is_open:
+            return f"Incident {incident_id} is {known.state if known else 'deleted'}; nothing is left to do."
+        raise StoreUnavailable(f"incident {incident_id} is being worked on; trying again in a moment helps")
     try:
-        return _answer(store, api, incident, number, response)
+        action = store.ledger.open_action(incident.id, number)
+        if incident.state is not State.ASKED or incident.decisions != number or action is None:
+            return f"Incident {incident.id} is {incident.state}; question {number} is no longer asked, so nothing is done."
+        return _carry_out(store, api, incident, action, response).detail
     finally:
         store.queue.release(incident_id)
 
 
-def _answer(store: Store, api: AirflowApi, incident: Incident, number: int, response: Mapping[str, Any] | None) -> str:
-    action = store.ledger.open_action(incident.id, number)
-    if incident.state is not State.ASKED or incident.decisions != number or action is None:
-        return f"Incident {incident.id} is {incident.state}; question {number} is no longer asked, so nothing is done."
+def _carry_out(store: Store, api: AirflowApi, incident: Incident, action: Action, response: Mapping[str, Any] | None) -> Incident:
     if not response or APPROVE not in response.get("chosen_options", ()):
         name, user = ("rejection", _user(response)) if response else ("no answer", "airflow")
-        return _reject(store, incident, name, user, "").detail
+        return _reject(store, incident, name, user, "")
     decision = store.reading.decision(incident.id)
-    label = Label(incident.id, "approval", str(action.kind), _user(response), now(), {"decision": number})
+    label = Label(incident.id, "approval", str(action.kind), _user(response), now(), {"decision": action.decision_number})
     acting = store.ledger.answered(incident, action, label, State.ACTING, 0)
     reason = f"Approved by {label.given_by}. " + (" ".join(decision.reasons) if decision else "")
-    return execute(store, api, acting, action, reason).detail
+    return execute(store, api, acting, action, reason)
 
 
 def _reject(store: Store, incident: Incident, name: str, user: str, detail: str) -> Incident:

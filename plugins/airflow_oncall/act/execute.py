@@ -74,6 +74,20 @@ def _still_ours(store: Store, action: Action) -> None:
         raise LostClaim(f"incident {action.incident_id}: the claim ends too soon to act safely; the next tick goes on")
 
 
+def reopen_if_closed(store: Store, api: AirflowApi, incident: Incident) -> Incident | None:
+    """A cleared task instance whose run has ended would never run; open the run again.
+
+    It happens when the clear comes while the scheduler, with an older view, is about to end the run: seen on Airflow 3.3.2
+    when a task instance is cleared within a second of its failure, and it was the last one of its run.
+    """
+    run = api.run(incident.ref.dag_id, incident.ref.run_id)
+    if run.state not in ("failed", "success"):
+        return None
+    api.reopen_run(run.dag_id, run.run_id)
+    detail = f"the scheduler had ended the run ({run.state}) while it was cleared; the run is open again"
+    return store.ledger.move(incident, incident.state, due_in=2, detail=detail, what="run reopened")
+
+
 def compose_note(action: Action, reason: str, old: str) -> str:
     """The mark and why in one paragraph (they must survive Airflow's limit), then what people wrote there before."""
     kept = old.partition("\n\n")[2] if old.startswith("[oncall #") else old

@@ -1,0 +1,117 @@
+"""Repairs on a real Airflow: exactly the failed task instance, asked where declared, followed to the end, once also after a crash."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+from sqlalchemy import select
+
+from airflow_oncall.incident import ActionState, OutcomeKind, State
+from airflow_oncall.store.tables import actions, incidents
+from tests.e2e.world import World
+
+pytestmark = pytest.mark.e2e
+
+
+def test_only_the_failed_mapped_task_instance_is_cleared_and_what_waited_for_it(world: World) -> None:
+    run_id = world.airflow.trigger("r_mapped")
+    world.incident_in("r_mapped", State.VERIFYING, State.OPEN, State.DIAGNOSED, State.WAITING, State.ACTING)
+    world.mend("r_mapped")
+    incident = world.incident_in("r_mapped", State.RESOLVED)
+    assert (incident.ref.task_id, incident.ref.map_index) == ("shard", 3)
+    assert world.ended("r_mapped", run_id) == "success"
+    tries = [world.tries("r_mapped", run_id, "shard", index) for index in range(5)]
+    assert [states for index, states in enumerate(tries) if index != 3] == [["success"]] * 4
+    assert tries[3][0] == "failed"
+    assert tries[3][-1] == "success"
+    assert world.tries("r_mapped", run_id, "total")[-1] == "success"
+
+
+def test_an_approved_question_clears_and_the_users_name_is_stored(world: World) -> None:
+    run_id = world.airflow.trigger("r_approved")
+    incident = world.incident_in("r_approved", State.ASKED)
+    world.mend("r_approved")
+    world.answer(world.question(incident), "Approve")
+    world.incident_in("r_approved", State.RESOLVED)
+    assert world.tries("r_approved", run_id, "asked") == ["failed", "success"]
+    (action,) = world.store.reading.actions(incident.id)
+    assert (action.state, action.approved_by) == (ActionState.DONE, "bob")
+    assert [label["name"] for label in world.store.reading.labels(incident.id)] == ["approval", "outcome"]
+
+
+def test_a_rejected_question_does_nothing_and_escalates(world: World) -> None:
+    run_id = world.airflow.trigger("r_rejected")
+    incident = world.incident_in("r_rejected", State.ASKED)
+    world.answer(world.question(incident), "Reject")
+    world.incident_in("r_rejected", State.ESCALATED)
+    assert world.tries("r_rejected", run_id, "asked") == ["failed"]
+    assert world.clears("r_rejected") == []
+    (label,) = world.store.reading.labels(incident.id)
+    assert (label["name"], label["given_by"]) == ("rejection", "bob")
+
+
+def test_a_person_who_clears_it_first_makes_the_question_void(world: World) -> None:
+    run_id = world.airflow.trigger("r_moved_by_hand")
+    incident = world.incident_in("r_moved_by_hand", State.ASKED)
+    question = world.question(incident)
+    world.mend("r_moved_by_hand")
+    by_hand = {"dry_run": False, "dag_run_id": run_id, "task_ids": ["asked"], "only_failed": True}
+    world.airflow.post("/dags/r_moved_by_hand/clearTaskInstances", by_hand, user="bob")
+    world.ended("r_moved_by_hand", run_id)
+    world.answer(question, "Approve")
+    world.incident_in("r_moved_by_hand", State.RESOLVED)
+    world.ended("oncall_approval", question)
+    assert world.tries("r_moved_by_hand", run_id, "asked") == ["failed", "success"]
+    assert len(world.clears("r_moved_by_hand")) == 1
+    assert [one.kind for one in world.store.reading.outcomes(incident.id)] == [OutcomeKind.SUPERSEDED]
+
+
+def test_triage_killed_between_planned_and_done_clears_exactly_once(world: World) -> None:
+    """The api-server sleeps while the clear is on its way, triage dies, and the clear may happen after its death."""
+    run_id = world.airflow.trigger("r_crash")
+    world.until(lambda: world.incidents("r_crash"), bool, "nothing was noticed")
+    world.mend("r_crash")
+    server = family(world, "api-server")
+    worker = worker_that_acts(world)
+    send(server, signal.SIGSTOP)
+    try:
+        os.kill(worker, signal.SIGKILL)
+    finally:
+        send(server, signal.SIGCONT)
+    incident = world.incident_in("r_crash", State.RESOLVED)
+    assert world.tries("r_crash", run_id, "cleared_once") == ["failed", "success"]
+    assert len(world.clears("r_crash")) == 1
+    assert [action.state for action in world.store.reading.actions(incident.id)] == [ActionState.DONE]
+
+
+def worker_that_acts(world: World) -> int:
+    """Process that holds the incident, in the short moment between its action's plan and the record of it."""
+    query = (
+        select(incidents.c.claimed_by)
+        .join(actions, actions.c.incident_id == incidents.c.id)
+        .where(incidents.c.dag_id == "r_crash", actions.c.state == str(ActionState.PLANNED), incidents.c.claimed_by.is_not(None))
+    )
+    deadline = time.monotonic() + 90
+    with world.store.engine.connect().execution_options(oncall_reading=True) as connection:
+        while time.monotonic() < deadline:  # no pause: the moment is a few hundredths of a second
+            held_by = connection.execute(query).scalar()
+            connection.rollback()
+            if held_by:
+                return int(held_by.rpartition(":")[2])
+    raise AssertionError("no repair was planned")
+
+
+def family(world: World, component: str) -> list[psutil.Process]:
+    """Processes of a component."""
+    parent = psutil.Process(world.airflow.processes[component].pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def send(processes: list[psutil.Process], number: signal.Signals) -> None:
+    """Signal them all."""
+    for process in processes:
+        process.send_signal(number)
