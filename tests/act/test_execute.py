@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,9 +10,9 @@ from tests.cast import MIDNIGHT
 from tests.tick.scene import NETWORK, ORDERS, Scene
 
 from airflow_oncall import rest
-from airflow_oncall.act.execute import compose_note, execute
-from airflow_oncall.incident import Action, ActionKind, ActionState, Decision, Incident, State, Verdict
-from airflow_oncall.rest import NOTE_LIMIT
+from airflow_oncall.act.execute import _was_cut_off, compose_note, execute
+from airflow_oncall.incident import Action, ActionKind, ActionState, Decision, Incident, OutcomeKind, State, Verdict
+from airflow_oncall.rest import NOTE_LIMIT, TaskInstanceView
 from airflow_oncall.store.ledger import LostClaim
 
 LEASE = timedelta(minutes=3)
@@ -155,22 +156,44 @@ def run_timed_out(scene: Scene) -> tuple[Incident, Action]:
     return incident, action
 
 
-def test_a_run_in_which_nothing_stands_failed_cannot_be_cleared_and_nobody_claims_it_was(scene: Scene) -> None:
+def test_what_a_runs_timeout_cut_off_is_cleared_and_nothing_else(scene: Scene) -> None:
     incident, action = run_timed_out(scene)
     incident = execute(scene.store, scene.api, incident, action, "because")
+    assert scene.airflow.clears == [(ORDERS,)]
+    assert scene.store.reading.actions(incident.id)[-1].state is ActionState.DONE
+
+
+def test_a_branch_that_was_not_taken_is_not_cut_off() -> None:
+    skipped = TaskInstanceView(ORDERS, "skipped", 1, 0, started_at=MIDNIGHT, ended_at=MIDNIGHT)
+    assert not _was_cut_off(skipped)
+    assert _was_cut_off(replace(skipped, hostname="worker-7"))
+    assert _was_cut_off(replace(skipped, started_at=None, ended_at=None))
+
+
+def test_a_run_that_a_person_moved_is_left_alone(scene: Scene) -> None:
+    incident, action = run_timed_out(scene)
+    scene.airflow.end_run(ORDERS.dag_id, ORDERS.run_id, "success")
+    incident = execute(scene.store, scene.api, incident, action, "because")
     assert scene.store.reading.actions(incident.id)[-1].state is ActionState.SUPERSEDED
-    scene.ticks(1)
-    assert scene.state == State.ESCALATED
+    assert scene.airflow.clears == []
 
 
 def test_a_run_is_cleared_once_also_when_the_answer_got_lost(scene: Scene) -> None:
     incident, action = run_timed_out(scene)
-    scene.airflow.mark(ORDERS, "failed")
-    scene.airflow.drop_after("/clear")
+    scene.airflow.drop_after("/clearTaskInstances")
     for _ in range(2):
         incident = execute(scene.store, scene.api, incident, action, "because")
-    assert len(scene.airflow.did("clear_run")) == 1
+    assert scene.airflow.clears == [(ORDERS,)]
     assert scene.store.reading.actions(incident.id)[-1].state is ActionState.DONE
+
+
+def test_a_run_that_times_out_again_is_told_from_one_that_was_not_re_run(scene: Scene) -> None:
+    incident, action = run_timed_out(scene)
+    execute(scene.store, scene.api, incident, action, "because")
+    scene.airflow.schedule()
+    scene.airflow.time_out_run(ORDERS)
+    scene.ticks(2)
+    assert [one.kind for one in scene.store.reading.outcomes(incident.id)] == [OutcomeKind.FAILED_SAME]
 
 
 ACTION = Action(1, 12, 3, ActionKind.CLEAR_TASK, ORDERS, 1, ActionState.PLANNED, MIDNIGHT)

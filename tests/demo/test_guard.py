@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from demo import guard

@@ -70,6 +70,18 @@ def test_a_person_who_clears_it_first_makes_the_question_void(world: World) -> N
     assert [one.kind for one in world.store.reading.outcomes(incident.id)] == [OutcomeKind.SUPERSEDED]
 
 
+def test_a_run_that_timed_out_goes_on_where_it_was_cut_off(world: World) -> None:
+    run_id = world.airflow.trigger("r_timed_out")
+    incident = world.incident_in("r_timed_out", State.ASKED)
+    world.mend("r_timed_out")
+    world.answer(world.question(incident), "Approve")
+    world.incident_in("r_timed_out", State.RESOLVED)
+    assert world.run_state("r_timed_out", run_id) == "success"
+    assert world.tries("r_timed_out", run_id, "before") == ["success"]
+    assert world.tries("r_timed_out", run_id, "outlast")[-1] == "success"
+    assert world.tries("r_timed_out", run_id, "after")[-1] == "success"
+
+
 def test_triage_killed_between_planned_and_done_clears_exactly_once(world: World) -> None:
     """The api-server sleeps while the clear is on its way, triage dies, and the clear may happen after its death."""
     run_id = world.airflow.trigger("r_crash")

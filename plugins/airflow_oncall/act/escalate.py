@@ -6,6 +6,7 @@ A notifier is told at least once: a crash between telling and recording it tells
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from typing import Any
 
 from airflow_oncall import conf
@@ -17,6 +18,8 @@ from airflow_oncall.rest import AirflowApi
 from airflow_oncall.store.sql import Store
 
 log = logging.getLogger(__name__)
+
+NOTIFIER_SECONDS = 30
 
 
 def escalate(store: Store, api: AirflowApi, incident: Incident, action: Action) -> Incident:
@@ -57,21 +60,24 @@ def message(incident: Incident, diagnosis: Diagnosis | None, decision: Decision 
 
 
 def notify(spec: dict[str, Any], oncall: dict[str, Any]) -> str:
-    """Send through one notifier; what is wrong with it is given back as text, because an escalation must not fail for it."""
-    from airflow.sdk.exceptions import AirflowException
-    from jinja2 import TemplateError
+    """Send through one notifier; what is wrong with it is given back as text, because an escalation must not fail for it.
 
+    Other people's code may raise anything, or hang: it runs aside, for :data:`NOTIFIER_SECONDS` at most. The text of its
+    error may hold what it signs in with: that goes to the log, which Airflow masks, and not into the store.
+    """
+    aside = ThreadPoolExecutor(1, thread_name_prefix="oncall-notifier")
+    sending = aside.submit(lambda: load(spec)({"oncall": oncall}))
+    aside.shutdown(wait=False)
     try:
-        load(spec)({"oncall": oncall})
-    except BadSetting as error:
-        log.error("%s", error)
+        error = sending.exception(NOTIFIER_SECONDS)
+    except TimeoutError:
+        return f"notifier {spec['classpath']} gave no answer in {NOTIFIER_SECONDS} s"
+    if error is None:
+        return ""
+    log.warning("notifier %s failed", spec["classpath"], exc_info=error)
+    if isinstance(error, BadSetting):
         return str(error)
-    except (AirflowException, TemplateError, OSError, LookupError, AttributeError, TypeError, ValueError) as error:
-        # Of errors while sending, BaseNotifier itself takes care; these come from its templates and fields. Their text may hold
-        # what the notifier signs in with: it goes to the log, which Airflow masks, and not into the store.
-        log.warning("notifier %s failed", spec["classpath"], exc_info=True)
-        return f"notifier {spec['classpath']} failed with {type(error).__name__}, see this task's log"
-    return ""
+    return f"notifier {spec['classpath']} failed with {type(error).__name__}, see this task's log"
 
 
 def load(spec: dict[str, Any]) -> Any:

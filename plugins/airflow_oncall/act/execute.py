@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from airflow_oncall.errors import AirflowApiError, NotFound
 from airflow_oncall.incident import Action, ActionKind, ActionState, Incident, State
-from airflow_oncall.rest import NOTE_LIMIT, TIMEOUT, AirflowApi
+from airflow_oncall.rest import NOTE_LIMIT, TIMEOUT, AirflowApi, TaskInstanceView
 from airflow_oncall.store.ledger import LostClaim
 from airflow_oncall.store.sql import Store
 
@@ -59,14 +59,23 @@ def _clear_task(store: Store, api: AirflowApi, action: Action, reason: str) -> t
 
 def _clear_run(store: Store, api: AirflowApi, action: Action, reason: str) -> tuple[ActionState, str]:
     run = api.run(action.ref.dag_id, action.ref.run_id)
-    if action.mark in run.note:
+    instances = list(api.task_instances(run.dag_id, run.run_id))
+    if any(action.mark in one.note for one in instances):
         return ActionState.DONE, "run cleared (seen in Airflow after a restart)"
-    if run.state != "failed":
-        return ActionState.SUPERSEDED, f"not cleared: the run is {run.state}"
+    unfinished = [one.ref for one in instances if _was_cut_off(one)]
+    if run.state != "failed" or not unfinished:
+        return ActionState.SUPERSEDED, f"not cleared: the run is {run.state}, {len(unfinished)} of its task instances were cut off"
     _still_ours(store, action)
-    if not api.clear_run(run.dag_id, run.run_id, compose_note(action, reason, run.note)):
-        return ActionState.SUPERSEDED, "not cleared: no task instance of the run stands failed; clear by hand what shall run again"
-    return ActionState.DONE, "cleared what failed in the run"
+    cleared = api.clear_all(unfinished, compose_note(action, reason, ""))
+    return ActionState.DONE, f"cleared {len(cleared)} task instance(s) that the end of the run cut off"
+
+
+def _was_cut_off(one: TaskInstanceView) -> bool:
+    """Whether a run's end stopped it: it failed, or was skipped while it ran or waited.
+
+    A branch that was not taken is skipped, too, but with start and end at that moment and on no host.
+    """
+    return one.state in ("failed", "upstream_failed") or (one.state == "skipped" and bool(one.hostname or not one.started_at))
 
 
 def _still_ours(store: Store, action: Action) -> None:

@@ -80,7 +80,7 @@ def verify(store: Store, incident: Incident, standing: Standing, action: Action 
     if standing.state == "success":
         kind = OutcomeKind.SUCCESS if ours else OutcomeKind.SUPERSEDED
         return _end(store, incident, action, kind, standing, State.RESOLVED, f"succeeded at try {standing.try_number}")
-    if standing.state == "failed" and action is not None and incident.try_number > action.answers_try:
+    if standing.state == "failed" and action is not None and _a_later_failure(store, incident, action):
         kind = _failed_again(store, incident, action) if ours else OutcomeKind.SUPERSEDED
         return _end(store, incident, action, kind, standing, State.OPEN, f"failed again at try {standing.try_number} ({kind})")
     if standing.state == "failed":
@@ -114,6 +114,13 @@ def _end(
     labels = [_label(incident, "outcome" if action else "outcome_without_us", str(kind))] if known else []
     closing = state in (State.RESOLVED, State.CLOSED)
     return store.ledger.ended(incident, outcome, labels, state, None if closing else 0, detail)
+
+
+def _a_later_failure(store: Store, incident: Incident, action: Action) -> bool:
+    """Whether what failed is not what the action answered; runs have no tries, so there the times tell."""
+    if incident.kind is not Kind.DAG_RUN:
+        return incident.try_number > action.answers_try
+    return action.done_at is not None and store.reading.occurrences(incident.id)[-1].happened_at > action.done_at
 
 
 def _failed_again(store: Store, incident: Incident, action: Action) -> OutcomeKind:

@@ -88,7 +88,7 @@ def _record(store: Store, occurrences: list[Occurrence]) -> int:
 
 def _run(store: Store, api: AirflowApi, run: RunView, since: datetime) -> int:
     """A failed run is an incident of its own only when no task instance of it failed."""
-    if not is_watched(run.dag_id) or store.reading.has_incident(run.dag_id, run.run_id, since):
+    if not is_watched(run.dag_id) or store.reading.has_task_incident(run.dag_id, run.run_id, since):
         return 0
     if next(iter(api.task_instances(run.dag_id, run.run_id, state=["failed", "upstream_failed"])), None):
         return 0

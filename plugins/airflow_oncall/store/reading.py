@@ -16,6 +16,7 @@ from airflow_oncall.incident import (
     Decision,
     Diagnosis,
     Incident,
+    Kind,
     Occurrence,
     Outcome,
     State,
@@ -52,10 +53,10 @@ class Reading:
         """Open incidents of one kind."""
         return [incident_of(row) for row in self._rows(select(incidents).where(open_only, incidents.c.kind == kind))]
 
-    def has_incident(self, dag_id: str, run_id: str, since: datetime) -> bool:
-        """Whether anything of this run was noticed since then."""
-        named = (incidents.c.dag_id == dag_id, incidents.c.run_id == run_id, incidents.c.updated_at >= since)
-        return bool(self._rows(select(incidents.c.id).where(*named).limit(1)))
+    def has_task_incident(self, dag_id: str, run_id: str, since: datetime) -> bool:
+        """Whether a failed task instance of this run was noticed since then."""
+        named = (incidents.c.kind == str(Kind.TASK), incidents.c.dag_id == dag_id, incidents.c.run_id == run_id)
+        return bool(self._rows(select(incidents.c.id).where(*named, incidents.c.updated_at >= since).limit(1)))
 
     def occurrences(self, incident_id: int) -> list[Occurrence]:
         """Failed tries of an incident, oldest first."""

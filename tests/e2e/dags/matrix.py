@@ -69,7 +69,7 @@ with dag("self_healed"):
     @task(retries=1, retry_delay=timedelta(seconds=1))
     def fail_once(**context: Any) -> None:
         if context["ti"].try_number == 1:
-            {}["missing"]
+            dict[str, str]()["missing"]
 
     fail_once()
 

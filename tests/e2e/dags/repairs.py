@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import socket
+import time
+from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, task
@@ -52,3 +54,21 @@ with DAG("r_crash", schedule=None, tags=["oncall:auto"]):
         connect_unless_mended("r_crash")
 
     cleared_once()
+
+
+with DAG("r_timed_out", schedule=None, tags=["oncall:ask"], dagrun_timeout=timedelta(seconds=10)):
+
+    @task
+    def before() -> None:
+        """Succeeds, and is not to run again."""
+
+    @task
+    def outlast() -> None:
+        if not (MENDED / "r_timed_out").exists():
+            time.sleep(120)
+
+    @task
+    def after() -> None:
+        """Never started before the run timed out."""
+
+    before() >> outlast() >> after()
