@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 from airflow_oncall import conf
 from airflow_oncall.errors import BadDataFile, StoreError
-from airflow_oncall.incident import NO_INCIDENT, UNKNOWN, Diagnosis
+from airflow_oncall.incident import NO_INCIDENT, UNKNOWN, Diagnosis, ModelVersion
 from airflow_oncall.store import open_store
 from airflow_oncall.store.operator_files import OperatorFiles
+from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 from airflow_oncall.triage.classifier import Classifier
 from airflow_oncall.triage.classify import classify_record
@@ -92,13 +94,19 @@ def read_rules(files: OperatorFiles) -> RuleBook:
     return RuleBook(tuple(rules.values()))
 
 
+def _may_train(champions: Sequence[ModelVersion]) -> bool:
+    """A champion that cannot be loaded is replaced at most daily: workers without a common models folder would never stop."""
+    newest = champions[0].promoted_at if champions else None
+    return newest is None or now() - newest > timedelta(days=1)
+
+
 def _champion(store: Store) -> Classifier | None:
-    from airflow_oncall.learn.starter import load_starter, train_starter
+    from airflow_oncall.learn.starter import NAME, load_starter, train_starter
 
     models = store.models
     try:
         found = load_starter(conf.models_path(), models)
-        if found is None:
+        if found is None and _may_train(models.champions(NAME)):
             log.info("No champion: the starter model is trained from the shipped corpus")
             train_starter(conf.models_path(), models)
             found = load_starter(conf.models_path(), models)

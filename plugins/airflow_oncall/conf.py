@@ -165,11 +165,11 @@ def policy_hook() -> bool:
 
 def escalation_notifiers() -> list[dict[str, Any]]:
     """[oncall] escalation_notifiers. Each has ``classpath`` and optional ``kwargs``."""
-    raw = _raw("escalation_notifiers")
+    # The value holds what notifiers sign in with, so messages never quote it.
     try:
-        value = json.loads(raw or "[]")
+        value = json.loads(_raw("escalation_notifiers") or "[]")
     except json.JSONDecodeError as error:
-        raise BadSetting(f"[{SECTION}] escalation_notifiers has value {raw!r}; not JSON: {error}") from error
+        raise BadSetting(f"[{SECTION}] escalation_notifiers is not JSON: {error.msg} at character {error.pos}") from None
     if not isinstance(value, list) or not all(isinstance(item, dict) and "classpath" in item for item in value):
-        raise BadSetting(f"[{SECTION}] escalation_notifiers has value {raw!r}; it must be a JSON list of objects with a classpath")
+        raise BadSetting(f"[{SECTION}] escalation_notifiers must be a JSON list of objects, each with a classpath")
     return value

@@ -8,11 +8,15 @@ class OnCallError(Exception):
 
 
 class StoreError(OnCallError):
-    """The incident store cannot be used now; capture spools instead, the triage run fails and is run again."""
+    """The incident store did not do what was asked; capture spools instead, the triage run fails and is run again."""
 
 
 class StoreUnavailable(StoreError):
     """The store cannot be reached, is locked, slow or read-only. Trying again later helps."""
+
+
+class StoreRefused(StoreError):
+    """The store will never take this row, e.g. because a value is too long for its column. Trying again does not help."""
 
 
 class SchemaOutdated(StoreError):

@@ -75,7 +75,8 @@ class Judgement:
         evidence = seen.evidence
         log_tail = evidence.log_tail or self._fetch_log(api, incident, seen)
         text = "\n".join(filter(None, (log_tail, evidence.traceback or evidence.message)))
-        killed = incident.kind is Kind.TASK and not evidence.exception_chain
+        # Only where there is something to read: a log that cannot be had is no sign of a process that vanished.
+        killed = incident.kind is Kind.TASK and not evidence.exception_chain and bool(text)
         return self.brain.diagnose(text, evidence.exception_chain, evidence.operator, killed)
 
     def decide(self, api: AirflowApi, incident: Incident) -> Judged:

@@ -153,10 +153,11 @@ class AirflowApi:
         return TaskView(int(task.retries or 0) if task else 0, tags, params, bool(dag.is_paused))
 
     def log_tail(self, ref: TaskRef, try_number: int, limit: int) -> str:
-        """The last ``limit`` characters of a try's log, read as a stream so that a log without end costs no memory.
+        """The last lines of a try's log, at least ``limit`` characters of them where there are so many.
 
-        Reading stops after 64 MB, after 20 seconds, or when Airflow sends nothing for :data:`TIMEOUT` seconds; what came until
-        then is the log.
+        Lines are whole, so that a caller can redact before it truncates. The log is read as a stream: one without end costs no
+        memory.         Reading stops after 64 MB, after 20 seconds, or when Airflow sends nothing for :data:`TIMEOUT`
+        seconds; what came until then is the log.
         """
         from urllib3.exceptions import HTTPError
 
@@ -171,18 +172,15 @@ class AirflowApi:
             accept="application/x-ndjson",
         )
         tail: deque[str] = deque()
-        kept = read = 0
+        kept = 0
         with closing(response), suppress(HTTPError, OSError):
             for line in _lines(response, time.monotonic() + _LOG_SECONDS):
-                read += len(line)
                 text = _log_line(line)
                 tail.append(text)
                 kept += len(text) + 1
-                while kept > 2 * limit and len(tail) > 1:
+                while kept - len(tail[0]) > limit:
                     kept -= len(tail.popleft()) + 1
-                if read > _LOG_BYTES:
-                    break
-        return "\n".join(tail)[-limit:]
+        return "\n".join(tail)
 
     def server_time(self) -> datetime:
         """Airflow's own clock, by which its ``updated_at`` filters work; ours may be wrong."""
@@ -221,28 +219,35 @@ class AirflowApi:
     def clear(self, ref: TaskRef, note: str) -> list[TaskRef]:
         """Clear exactly this failed task instance and what waits for it as ``upstream_failed``; return what was cleared.
 
-        Empty when it was not failed any more. Other map indexes are never touched.
+        Empty when it was not failed any more. A task instance downstream that failed by itself, or another map index, is never
+        touched: Airflow's own "downstream, only failed" would clear those, too, so it is only asked what it would clear.
         """
-        return self._clear([ref], note, only_failed=True)
+        would = self._clear([ref], note, dry_run=True, include_downstream=True)
+        chosen = [one.ref for one in would if one.ref == ref or one.state == "upstream_failed"]
+        if ref not in chosen:
+            return []
+        return [one.ref for one in self._clear(chosen, note)]
 
     def clear_all(self, refs: Sequence[TaskRef], note: str) -> list[TaskRef]:
         """Clear exactly these task instances of one run, whatever state they ended in."""
-        return self._clear(refs, note, only_failed=False)
+        return [one.ref for one in self._clear(refs, note, only_failed=False)]
 
-    def _clear(self, refs: Sequence[TaskRef], note: str, *, only_failed: bool) -> list[TaskRef]:
+    def _clear(
+        self, refs: Sequence[TaskRef], note: str, *, only_failed: bool = True, dry_run: bool = False, include_downstream: bool = False
+    ) -> list[TaskInstanceView]:
         named: list[Any] = [ref.task_id if ref.map_index < 0 else [ref.task_id, ref.map_index] for ref in refs]
         body = client.ClearTaskInstancesBody(
-            dry_run=False,
+            dry_run=dry_run,
             dag_run_id=refs[0].run_id,
             task_ids=[client.ClearTaskInstancesBodyTaskIdsInner(one) for one in named],
             only_failed=only_failed,
-            include_downstream=only_failed,
+            include_downstream=include_downstream,
             reset_dag_runs=True,
             prevent_running_task=True,
             note=note[:NOTE_LIMIT],
         )
         cleared = self._guard(self._instances.post_clear_task_instances, refs[0].dag_id, body)
-        return [_instance(one).ref for one in cleared.task_instances]
+        return [_instance(one) for one in cleared.task_instances]
 
     def reopen_run(self, dag_id: str, run_id: str) -> None:
         """Have the scheduler look at an ended run again; no task instance is touched."""
@@ -332,6 +337,8 @@ class AirflowApi:
 
 _LOG_BYTES = 64 * 1024 * 1024
 _LOG_SECONDS = 20.0
+_LINE_BYTES = 1024 * 1024
+_TOO_LONG = b"(a line of this log is too long to be kept)"
 
 
 def open_api() -> AirflowApi:
@@ -349,6 +356,8 @@ def open_api() -> AirflowApi:
 
 def _base_url(connection: Any) -> str:
     host = connection.host or "localhost"
+    if "@" in host:
+        raise BadSetting(f"connection {conf.airflow_conn_id()!r} has a login in its host; put it into login and password")
     if "://" in host:
         return str(host)
     return f"{connection.schema or 'http'}://{host}" + (f":{connection.port}" if connection.port else "")
@@ -411,17 +420,20 @@ def _plain(params: Any) -> dict[str, Any]:
 
 
 def _lines(response: Any, until: float) -> Iterator[bytes]:
-    rest = b""
+    """Whole lines; one that is longer than :data:`_LINE_BYTES` is left out, because half of it could hold half a secret."""
+    rest, skipping, read = b"", False, 0
     for chunk in response.stream(65536):
+        read += len(chunk)
         *whole, rest = (rest + chunk).split(b"\n")
+        if whole and skipping:
+            whole[0], skipping = _TOO_LONG, False
         yield from whole
-        if len(rest) > 1 << 20:  # one line without end
-            yield rest
-            rest = b""
-        if time.monotonic() > until:
+        if len(rest) > _LINE_BYTES:
+            rest, skipping = b"", True
+        if read > _LOG_BYTES or time.monotonic() > until:
             break
-    if rest:
-        yield rest
+    if rest or skipping:
+        yield _TOO_LONG if skipping else rest
 
 
 def _log_line(raw: bytes) -> str:

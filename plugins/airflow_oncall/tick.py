@@ -109,7 +109,8 @@ class Tick:
             try:
                 for incident in batch:
                     waiting.remove(incident.id)
-                    steps += self.advance(incident)
+                    renewed = self.store.queue.claim(incident.id, LEASE)  # the ones before it may have used the lease up
+                    steps += self.advance(renewed) if renewed else 0
             finally:
                 for incident_id in waiting:
                     self.store.queue.release(incident_id)
@@ -191,10 +192,13 @@ class Tick:
         standing = verify.look(self.api, incident)
         if verify.newer_failure(self.store, incident, standing):
             return self._again(incident)
-        if standing.state == "cleared" and incident.looks > 0 and (reopened := reopen_if_closed(self.store, self.api, incident)):
-            return reopened
         actions = self.store.reading.actions(incident.id)
-        return verify.verify(self.store, incident, standing, actions[-1] if actions else None)
+        last = actions[-1] if actions else None
+        if last and standing.state == "cleared" and incident.looks > 0:
+            reopened = reopen_if_closed(self.store, self.api, incident, last)
+            if reopened:
+                return reopened
+        return verify.verify(self.store, incident, standing, last)
 
     def following(self, incident: Incident) -> Incident:
         """A person has it, or shadow mode does nothing."""

@@ -165,9 +165,32 @@ def test_what_a_runs_timeout_cut_off_is_cleared_and_nothing_else(scene: Scene) -
 
 def test_a_branch_that_was_not_taken_is_not_cut_off() -> None:
     skipped = TaskInstanceView(ORDERS, "skipped", 1, 0, started_at=MIDNIGHT, ended_at=MIDNIGHT)
-    assert not _was_cut_off(skipped)
-    assert _was_cut_off(replace(skipped, hostname="worker-7"))
-    assert _was_cut_off(replace(skipped, started_at=None, ended_at=None))
+    assert not _was_cut_off(skipped, MIDNIGHT)
+    assert _was_cut_off(replace(skipped, hostname="worker-7"), MIDNIGHT)
+    assert _was_cut_off(replace(skipped, started_at=None, ended_at=None), MIDNIGHT)
+
+
+def test_a_task_that_skipped_itself_is_not_cut_off() -> None:
+    skipped = TaskInstanceView(ORDERS, "skipped", 1, 0, started_at=MIDNIGHT, ended_at=MIDNIGHT, hostname="worker-7")
+    assert not _was_cut_off(skipped, MIDNIGHT + timedelta(minutes=5))
+
+
+def test_a_repair_that_waits_is_refused_when_a_person_pauses_the_dag_meanwhile(planned: Scene) -> None:
+    planned.airflow.dags[ORDERS.dag_id].is_paused = True
+    incident = planned.claimed()
+    action = planned.store.ledger.open_action(incident.id)
+    assert action is not None
+    incident = execute(planned.store, planned.api, incident, action, "because")
+    assert (incident.state, planned.airflow.clears) == (State.ESCALATED, [])
+
+
+def test_mode_shadow_stops_what_was_decided_before(planned: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__ONCALL__MODE", "shadow")
+    incident = planned.claimed()
+    action = planned.store.ledger.open_action(incident.id)
+    assert action is not None
+    execute(planned.store, planned.api, incident, action, "because")
+    assert planned.airflow.clears == []
 
 
 def test_a_run_that_a_person_moved_is_left_alone(scene: Scene) -> None:

@@ -130,6 +130,14 @@ def test_fifty_megabytes_of_message_are_bounded() -> None:
     assert len(evidence.traceback) < TRACEBACK_LIMIT + 100
 
 
+def test_names_fit_the_columns_of_the_store() -> None:
+    endless = type("Endless" * 100, (ValueError,), {})
+
+    evidence = gather(worker_ti(hostname="h" * 1000), raised(endless()), SimpleNamespace(operator_name="o" * 1000))
+
+    assert all(len(name or "") <= 250 for name in (*evidence.exception_chain, evidence.hostname, evidence.operator))
+
+
 def test_deep_recursion_leaves_a_short_traceback() -> None:
     def dive() -> None:
         dive()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.capture.border import MemoryIntake, is_down, occurrence
 
 from airflow_oncall.capture import spool
-from airflow_oncall.errors import StoreUnavailable
+from airflow_oncall.errors import StoreRefused, StoreUnavailable
 
 _ROOT = Path(__file__).parents[2]
 
@@ -121,7 +123,31 @@ def test_garbage_is_put_aside_and_blocks_nothing(garbage: bytes, spool_folder: P
 
     assert _replayed().keys == _keys(1, 2)
     assert (spool_folder / spool.REJECTED).read_bytes().strip() == garbage
-    assert "1 spooled lines cannot be read" in caplog.text
+    assert "1 spooled records cannot be stored" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [(spool.OCCURRENCE, spool.to_payload(occurrence(1))), (spool.SWEEP, {"dag_id": "nightly", "run_id": "manual__1"})],
+)
+def test_a_record_the_store_will_never_take_is_put_aside_and_blocks_nothing(
+    kind: str, payload: dict[str, Any], spool_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuses_the_first() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise StoreRefused("value too long for type character varying(250)")
+
+    calls: list[int] = []
+    spool.append(kind, payload)
+    _append(2)
+    intake = MemoryIntake(refuses_the_first)
+
+    assert spool.replay(intake) == 1
+    assert intake.keys == _keys(2)
+    assert (spool_folder / spool.REJECTED).read_text().strip() == json.dumps({"kind": kind, "payload": payload})
+    assert _leftover(spool_folder) == [spool.REJECTED]
+    assert "value too long" in caplog.text
 
 
 def test_the_spool_keeps_its_size(spool_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,9 +5,10 @@ All runs are started at once and awaited together; each test then looks at one o
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -118,29 +119,60 @@ def test_a_dag_file_that_breaks_is_an_incident_until_it_is_mended(world: World) 
 
 def test_a_task_that_airflow_cannot_start_is_seen(world: World) -> None:
     """The api-server answers nobody while the supervisor wants to report the start: failed while still queued."""
-    server = world.airflow.processes["api-server"]
     run_id = world.airflow.trigger("m_exception")
-    family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
-    for process in family:
-        process.send_signal(signal.SIGSTOP)
-    try:
-        world.until(lambda: queued_state(world, run_id), lambda state: state not in (None, "scheduled", "queued"), "the task starts")
-    finally:
-        for process in family:
-            os.kill(process.pid, signal.SIGCONT)
+    server = psutil.Process(world.airflow.processes["api-server"].pid)
+    with asleep([server, *server.children(recursive=True)]):
+        world.until(lambda: state_of(world, run_id), lambda state: state not in (None, "scheduled", "queued"), "the task starts")
+    assert tries_seen(world, run_id) == [1]
+
+
+def test_a_task_stuck_in_the_queue_is_seen(world: World) -> None:
+    """No worker takes it, so the scheduler fails it, without a callback and without a listener."""
+    world.until(lambda: busy(world), lambda count: count == 0, "Airflow does not come to rest")
+    workers = psutil.Process(world.airflow.processes["scheduler"].pid).children(recursive=True)
+    with asleep(workers):
+        run_id = world.airflow.trigger("m_exception")
+        world.until(lambda: state_of(world, run_id), lambda state: state == "failed", "the stuck task is not failed")
+    assert tries_seen(world, run_id) == [1]
+
+
+def tries_seen(world: World, run_id: str) -> list[int]:
+    """Await that the run's one incident was escalated; its failed tries."""
     world.ended("m_exception", run_id)
     seen = world.until(
-        lambda: [one for one in world.incidents("m_exception") if one.ref.run_id == run_id and one.state is State.ESCALATED],
-        bool,
-        "the task that could not start was not noticed",
+        lambda: [one for one in world.incidents("m_exception") if one.ref.run_id == run_id],
+        lambda incidents: [one.state for one in incidents] == [State.ESCALATED],
+        "the task was not noticed",
     )
-    assert [occurrence.try_number for occurrence in world.store.reading.occurrences(seen[0].id)] == [1]
+    return [occurrence.try_number for occurrence in world.store.reading.occurrences(seen[0].id)]
 
 
-def queued_state(world: World, run_id: str) -> str | None:
-    """The task instance's state where the api-server cannot be asked: in Airflow's database."""
-    import sqlite3
+@contextmanager
+def asleep(processes: list[psutil.Process]) -> Iterator[None]:
+    """Stop processes for a while."""
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
 
-    with sqlite3.connect(f"file:{world.home / 'airflow.db'}?mode=ro", uri=True) as database:
-        row = database.execute("SELECT state FROM task_instance WHERE run_id = ? AND dag_id = 'm_exception'", (run_id,)).fetchone()
+
+def state_of(world: World, run_id: str) -> str | None:
+    """The task instance's state in Airflow's database, for when the api-server cannot be asked."""
+    found = in_airflows_database(world, "SELECT state FROM task_instance WHERE run_id = ? AND dag_id = 'm_exception'", run_id)
+    return str(found) if found else None
+
+
+def busy(world: World) -> int:
+    """Task instances that run or are about to."""
+    states = "('running', 'queued', 'scheduled', 'restarting')"
+    return int(str(in_airflows_database(world, f"SELECT count(*) FROM task_instance WHERE state IN {states}")))
+
+
+def in_airflows_database(world: World, query: str, *values: str) -> object:
+    """One value from Airflow's database, read only."""
+    with closing(sqlite3.connect(f"file:{world.home / 'airflow.db'}?mode=ro", uri=True)) as database:
+        row = database.execute(query, values).fetchone()
     return row[0] if row else None

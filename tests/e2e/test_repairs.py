@@ -113,7 +113,7 @@ def worker_that_acts(world: World) -> int:
             held_by = connection.execute(query).scalar()
             connection.rollback()
             if held_by:
-                return int(held_by.rpartition(":")[2])
+                return int(held_by.split(":")[1])
     raise AssertionError("no repair was planned")
 
 

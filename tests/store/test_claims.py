@@ -96,10 +96,31 @@ def test_what_is_not_due_is_not_handed_out(store: Store) -> None:
     assert not store.queue.is_urgent()
 
 
-def test_the_longest_due_comes_first(store: Store) -> None:
+def test_the_first_reported_comes_first(store: Store) -> None:
     for index in (2, 0, 1):
         store.intake.record(replace(vendor_was_down, ref=replace(FOURTH_SHARD, map_index=index)))
     assert [one.ref.map_index for one in store.queue.claim_due(2, LEASE)] == [2, 0]
+
+
+def test_the_longest_due_comes_first(store: Store) -> None:
+    for index in range(3):
+        store.intake.record(replace(vendor_was_down, ref=replace(FOURTH_SHARD, map_index=index)))
+    for incident, due_in in zip(store.queue.claim_due(3, LEASE), (-10, -30, -20), strict=True):
+        store.ledger.move(incident, State.OPEN, due_in=due_in)
+    assert [one.ref.map_index for one in store.queue.claim_due(2, LEASE)] == [1, 2]
+
+
+def test_a_report_from_a_worker_whose_clock_is_ahead_is_due_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_oncall.store.intake.now", lambda: now() + timedelta(hours=1))
+    store.intake.record(vendor_was_down)
+    assert [one.ref for one in store.queue.claim_due(10, LEASE)] == [vendor_was_down.ref]
+
+
+def test_a_newer_try_reported_by_a_clock_that_is_ahead_wakes_what_waits_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.ledger.move(claimed(store), State.WAITING, due_in=60)
+    monkeypatch.setattr("airflow_oncall.store.intake.now", lambda: now() + timedelta(hours=1))
+    store.intake.record(next_try(vendor_was_down))
+    assert [one.try_number for one in store.queue.claim_due(10, LEASE)] == [2]
 
 
 def writes(store: Store, incident: Incident) -> dict[str, object]:

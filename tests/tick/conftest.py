@@ -1,5 +1,17 @@
-"""The stage, see :mod:`tests.tick.scene`."""
+"""The stage, see :mod:`tests.tick.scene`, here on both databases."""
 
-from tests.tick.scene import airflow, asked, failed, scene
+from __future__ import annotations
+
+import pytest
+from tests.simulated_airflow import SimulatedAirflow
+from tests.tick.scene import Scene, airflow, asked, failed
+
+from airflow_oncall.store.sql import Store
 
 __all__ = ["airflow", "asked", "failed", "scene"]
+
+
+@pytest.fixture
+def scene(store: Store, airflow: SimulatedAirflow) -> Scene:
+    """An empty stage in mode auto, on each of the two databases."""
+    return Scene(store, airflow)

@@ -26,7 +26,7 @@ from airflow_oncall.store.engine import engine_for
 from airflow_oncall.store.sql import Store
 from airflow_oncall.tick import Tick
 
-MUTATIONS = ("clear", "clear_run", "reopen_run", "set_note", "trigger")
+MUTATIONS = ("clear", "clear_all", "reopen_run", "set_note", "trigger")
 
 
 class Boundaries:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
+from datetime import timedelta
 from typing import Any
 
 from airflow_oncall import conf
@@ -15,6 +16,7 @@ from airflow_oncall.act.execute import compose_note
 from airflow_oncall.errors import AirflowApiError, BadSetting
 from airflow_oncall.incident import Action, ActionState, Decision, Diagnosis, Incident, Kind, State
 from airflow_oncall.rest import AirflowApi
+from airflow_oncall.store.ledger import LostClaim
 from airflow_oncall.store.sql import Store
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,7 @@ def escalate(store: Store, api: AirflowApi, incident: Incident, action: Action) 
     decision, diagnosis = store.reading.decision(incident.id), store.reading.diagnosis(incident.id)
     reason = " ".join(decision.reasons) if decision else incident.detail
     noted = _note(api, incident, action, reason)
-    told = [notify(spec, message(incident, diagnosis, decision, api.base_url)) for spec in conf.escalation_notifiers()]
+    told = _tell_all(store, incident, message(incident, diagnosis, decision, api.base_url))
     detail = decision.reasons[0] if decision else reason
     problems = "; ".join(filter(None, [noted, *told]))
     return store.ledger.acted(incident, action, ActionState.DONE, f"{detail} {problems}".strip(), State.ESCALATED, 30)
@@ -36,9 +38,21 @@ def escalate(store: Store, api: AirflowApi, incident: Incident, action: Action) 
 def tell(store: Store, api: AirflowApi, incident: Incident) -> Incident:
     """Tell people of an incident that became theirs without a decision to escalate: rejected, not answered, refused, expired."""
     decision, diagnosis = store.reading.decision(incident.id), store.reading.diagnosis(incident.id)
-    problems = [notify(spec, message(incident, diagnosis, decision, api.base_url)) for spec in conf.escalation_notifiers()]
+    problems = _tell_all(store, incident, message(incident, diagnosis, decision, api.base_url))
     detail = "; ".join(filter(None, (incident.detail, *problems)))
     return store.ledger.move(incident, State.ESCALATED, due_in=30, detail=detail, what="told")
+
+
+def _tell_all(store: Store, incident: Incident, oncall: dict[str, Any]) -> list[str]:
+    """Send through every notifier, under a claim that outlasts them all: who lost it must not tell people again."""
+    try:
+        specs = conf.escalation_notifiers()
+    except BadSetting as error:
+        log.error("%s", error)
+        return [str(error)]
+    if store.queue.claim(incident.id, timedelta(seconds=60 + NOTIFIER_SECONDS * len(specs))) is None:
+        raise LostClaim(f"incident {incident.id} was claimed by another worker")
+    return [notify(spec, oncall) for spec in specs]
 
 
 def message(incident: Incident, diagnosis: Diagnosis | None, decision: Decision | None, base_url: str) -> dict[str, Any]:
@@ -88,8 +102,10 @@ def load(spec: dict[str, Any]) -> Any:
     classpath = spec["classpath"]
     try:
         notifier = import_string(classpath)(**spec.get("kwargs", {}))
-    except (ImportError, TypeError, ValueError) as error:
+    except (ImportError, TypeError) as error:
         raise BadSetting(f"[oncall] escalation_notifiers: {classpath!r} cannot be made: {error}") from error
+    except ValueError as error:  # without its text, which may hold what the notifier signs in with
+        raise BadSetting(f"[oncall] escalation_notifiers: {classpath!r} does not take the values of its kwargs; check them") from error
     if not isinstance(notifier, BaseNotifier):
         raise BadSetting(f"[oncall] escalation_notifiers: {classpath!r} is no BaseNotifier")
     return notifier

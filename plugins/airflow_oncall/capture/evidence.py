@@ -16,7 +16,8 @@ from airflow_oncall.incident import Evidence
 
 MESSAGE_LIMIT = 8_000
 TRACEBACK_LIMIT = 16_000
-NAME_LIMIT = 500
+NAME_LIMIT = 200
+"""With the mark of what is left out, a name still fits the 250 characters of its column."""
 CHAIN_LIMIT = 16
 FRAMES = 12
 

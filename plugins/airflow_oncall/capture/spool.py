@@ -2,7 +2,7 @@
 
 ``waiting.jsonl`` is appended to under a lock. A replay renames it to ``claimed-*.jsonl``, feeds it, and deletes it only
 after the last record is stored; a replay that dies leaves its file to the next one. Records are idempotent, so a second
-feeding does no harm. What cannot be read goes to ``rejected.jsonl`` and holds nothing up.
+feeding does no harm. What cannot be read, or what the store refuses, goes to ``rejected.jsonl`` and holds nothing up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_oncall import conf
-from airflow_oncall.errors import BadSetting
+from airflow_oncall.errors import BadSetting, StoreRefused
 from airflow_oncall.incident import Evidence, Kind, Occurrence, TaskRef
 from airflow_oncall.store.base import Intake
 
@@ -133,7 +133,7 @@ def _claim(folder: Path) -> Path | None:
 
 
 def _feed(path: Path, intake: Intake) -> int:
-    fed, garbage = 0, []
+    fed, rejected = 0, []
     try:
         file = path.open("r+b")
     except FileNotFoundError:
@@ -148,8 +148,8 @@ def _feed(path: Path, intake: Intake) -> int:
             if _fed(line, intake):
                 fed += 1
             else:
-                garbage.append(line)
-        _reject(path.parent, garbage)
+                rejected.append(line)
+        _reject(path.parent, rejected)
         path.unlink(missing_ok=True)
     return fed
 
@@ -164,16 +164,20 @@ def _fed(line: bytes, intake: Intake) -> bool:
             occurrence = from_payload(payload)
     except (KeyError, TypeError, ValueError, AttributeError):
         return False
-    if kind == SWEEP:
-        intake.request_sweep(dag_id, run_id)
-    else:
-        intake.record(occurrence)
+    try:
+        if kind == SWEEP:
+            intake.request_sweep(dag_id, run_id)
+        else:
+            intake.record(occurrence)
+    except StoreRefused as error:
+        log.error("A spooled %s is put aside: %s", kind, error)
+        return False
     return True
 
 
 def _reject(folder: Path, lines: list[bytes]) -> None:
     if not lines:
         return
-    log.error("%d spooled lines cannot be read; they are kept in %s", len(lines), folder / REJECTED)
+    log.error("%d spooled records cannot be stored; they are kept in %s", len(lines), folder / REJECTED)
     with (folder / REJECTED).open("ab") as file:
         file.write(b"\n".join(lines) + b"\n")

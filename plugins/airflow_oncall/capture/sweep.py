@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from airflow_oncall import conf
 from airflow_oncall.capture.fingerprint import fingerprint
 from airflow_oncall.capture.record import import_error_occurrence, is_watched
-from airflow_oncall.errors import NotFound
+from airflow_oncall.errors import AirflowApiError, NotFound
 from airflow_oncall.incident import Kind, Occurrence, State, TaskRef
 from airflow_oncall.rest import AirflowApi, RunView, TaskInstanceView
 from airflow_oncall.store.sql import Store
@@ -57,6 +57,10 @@ def sweep_requested(store: Store, api: AirflowApi) -> int:
                 new += _run(store, api, run, (run.ended_at or api.server_time()) - OVERLAP)
         except NotFound:
             log.info("run %s of %s is gone; nothing to sweep", run_id, dag_id)
+        except AirflowApiError as error:
+            if error.transient:
+                raise
+            log.error("run %s of %s could not be swept, the sweep of all runs will see it: %s", run_id, dag_id, error)
         store.queue.drop_sweep_request(dag_id, run_id)
     return new
 
@@ -110,6 +114,6 @@ def _import_errors(store: Store, api: AirflowApi) -> int:
     for incident in store.reading.open_of_kind(Kind.DAG_IMPORT):
         claimed = incident.ref.dag_id not in broken and store.queue.claim(incident.id, LEASE)
         if claimed:
-            store.ledger.ended(claimed, None, [], State.RESOLVED, None, "the file is imported again")
+            store.ledger.ended(claimed, None, [], State.RESOLVED, None, "the file is imported again, or gone")
             store.queue.release(incident.id)
     return _record(store, found)

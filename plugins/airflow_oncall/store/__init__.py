@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ PATIENCE = 30.0
 
 
 def worker_name() -> str:
-    """Name of this process as a holder of claims."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """A name for this holder of claims; containers may share host name and process number, so part of it is random."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def open_store(*, migrate: bool = True, patience: float = PATIENCE) -> Store:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from airflow_oncall import conf
 from airflow_oncall.connections import find_connection
-from airflow_oncall.errors import BadSetting, SchemaOutdated, StoreUnavailable
+from airflow_oncall.errors import BadSetting, SchemaOutdated, StoreError, StoreRefused, StoreUnavailable
 
 DEFAULT_FILE = "oncall.db"
 _MISSING_SCHEMA = re.compile(r"no such (table|column)|has no column named")
@@ -112,8 +112,10 @@ def transaction(engine: Engine, *, reading: bool = False) -> Iterator[Connection
         raise StoreUnavailable(f"incident store {engine.url!r}: {error}") from error
 
 
-def _translated(error: DBAPIError, engine: Engine) -> StoreUnavailable | SchemaOutdated:
+def _translated(error: DBAPIError, engine: Engine) -> StoreError:
     state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     if state in {"42P01", "42703"} or _MISSING_SCHEMA.search(str(error.orig)):
         return SchemaOutdated(f"incident store {engine.url!r} lacks our tables ({error.orig}); run `airflow oncall db upgrade`")
+    if isinstance(error, (DataError, IntegrityError)):  # SQLSTATE classes 22 and 23: it is the row, not the store
+        return StoreRefused(f"incident store {engine.url!r} will never take this row: {error.orig}")
     return StoreUnavailable(f"incident store {engine.url!r} cannot be used: {error.orig}")

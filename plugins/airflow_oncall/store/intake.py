@@ -6,6 +6,7 @@ open ones. Capture, sweep and replay may report the same try at the same time fr
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, case, func, insert, select, update
@@ -15,6 +16,9 @@ from airflow_oncall.incident import CLOSING, Kind, Occurrence, State, TaskRef
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.records import digest, now, occurrence_values
 from airflow_oncall.store.tables import audit, incidents, occurrences, open_only, sweep_requests
+
+DUE_AT_ONCE = datetime(2000, 1, 1, tzinfo=timezone.utc)
+"""Past by every clock: the reporting worker's may be ahead of triage's, by which "due" is measured."""
 
 
 class _AlreadyStored(Exception):
@@ -89,7 +93,7 @@ class SqlIntake:
             try_number=occurrence.try_number,
             opened_at=now(),
             updated_at=now(),
-            due_at=now(),
+            due_at=DUE_AT_ONCE,
         )
         new, old = statement.excluded, incidents.c
         newest = new.try_number >= old.try_number

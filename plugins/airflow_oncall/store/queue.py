@@ -27,11 +27,11 @@ class Queue:
         self.worker = worker
 
     def claim_due(self, limit: int, lease: timedelta) -> list[Incident]:
-        """Claim up to ``limit`` due incidents, longest due first."""
+        """Claim up to ``limit`` due incidents: freshly reported ones first, then the longest due."""
         due = (
             select(incidents.c.id)
             .where(open_only, incidents.c.due_at <= now(), self._free())
-            .order_by(incidents.c.due_at)
+            .order_by(incidents.c.due_at, incidents.c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
             .cte("due")

@@ -142,7 +142,7 @@ diagnoses = _table(
     Column("identifiers", JSON, nullable=False),
     Column("evidence", JSON, nullable=False),
     Column("decided_by", String(40), nullable=False),
-    Column("model_version", String(40)),
+    Column("model_version", String(200)),
 )
 
 decisions = _table(

@@ -111,7 +111,7 @@ def _judgements() -> None:
         sa.Column("identifiers", sa.JSON(), nullable=False),
         sa.Column("evidence", sa.JSON(), nullable=False),
         sa.Column("decided_by", sa.String(length=40), nullable=False),
-        sa.Column("model_version", sa.String(length=40), nullable=True),
+        sa.Column("model_version", sa.String(length=200), nullable=True),
         sa.ForeignKeyConstraint(["incident_id"], ["oncall_incidents.id"], name="fk_oncall_diagnoses_incident_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_oncall_diagnoses"),
     )
