@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from airflow_oncall.cli.definition import REPORT_LINES
 from airflow_oncall.connections import read_like_a_server
 from airflow_oncall.errors import OnCallError
 from airflow_oncall.incident import Incident, State
@@ -44,10 +45,11 @@ def command(run: Command) -> Command:
 @command
 def db_upgrade(args: argparse.Namespace) -> int:
     """``db upgrade``"""
+    from airflow_oncall.store.engine import shown
     from airflow_oncall.store.schema import HEAD
 
     store = open_store(migrate=True)
-    print(f"incident store {store.engine.url!r} is at revision {HEAD}")
+    print(f"incident store {shown(store.engine.url)} is at revision {HEAD}")
     return 0
 
 
@@ -104,7 +106,7 @@ def classify(args: argparse.Namespace) -> int:
         Console().print_json(data=found)
         return 0
     wrong = 0
-    for number, line in enumerate(sys.stdin, 1):
+    for number, line in enumerate(sys.stdin.buffer, 1):
         if not line.strip():
             continue
         try:
@@ -118,8 +120,10 @@ def classify(args: argparse.Namespace) -> int:
 @command
 def report(args: argparse.Namespace) -> int:
     """``report``"""
-    summary = open_store().report.summary(args.limit)
-    if args.format == "json":
+    as_json = args.format == "json"
+    limit = args.limit if args.limit is not None else sys.maxsize if as_json else REPORT_LINES
+    summary = open_store().report.summary(limit)
+    if as_json:
         _print_json(summary)
         return 0
     table = Table("task instance", "category", "decision", "action", "outcome", "state", "to action", "to outcome")
@@ -140,8 +144,8 @@ def _log_to_stderr() -> None:
             handler.setStream(sys.stderr)
 
 
-def _record(line: str) -> dict[str, Any]:
-    record = json.loads(line)
+def _record(line: bytes) -> dict[str, Any]:
+    record = json.loads(line.decode("utf-8", "replace"))
     if not isinstance(record, dict) or not isinstance(record.get("text"), str) or "id" not in record:
         raise ValueError('not an object with "id" and a string "text"')
     return record

@@ -7,10 +7,13 @@ from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand,
 from airflow_oncall.incident import State
 
 _COMMANDS = "airflow_oncall.cli.commands."
+REPORT_LINES = 50
+"""Incidents that ``report`` shows to people unless told otherwise."""
 
 ARG_STATE = Arg(("--state",), nargs="+", choices=[str(state) for state in State], metavar="STATE", help="only incidents in these states")
 ARG_DAG = Arg(("--dag-id",), help="only incidents of this DAG")
 ARG_LIMIT = Arg(("--limit",), type=int, default=50, help="at most so many, newest first (default 50)")
+ARG_REPORT_LIMIT = Arg(("--limit",), type=int, help=f"at most so many, newest first (default {REPORT_LINES}; with --format json all)")
 ARG_ID = Arg(("incident_id",), type=int, metavar="ID", help="number of the incident")
 ARG_TEXT = Arg(("--text",), help="classify this text instead of JSON lines on standard input")
 ARG_FORMAT = Arg(("--format",), choices=("text", "json"), default="text", help="text for people, json for programs (default text)")
@@ -54,9 +57,9 @@ COMMANDS: tuple[CLICommand, ...] = (
     ),
     ActionCommand(
         name="report",
-        help="All incidents with decision, action, outcome and times",
+        help="Incidents with decision, action, outcome and times",
         func=lazy_load_command(_COMMANDS + "report"),
-        args=(ARG_LIMIT, ARG_FORMAT),
+        args=(ARG_REPORT_LIMIT, ARG_FORMAT),
     ),
 )
 

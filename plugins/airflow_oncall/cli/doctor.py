@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from functools import cached_property
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.text import Text
 
 from airflow_oncall import conf
 from airflow_oncall.cli.commands import command
-from airflow_oncall.errors import AirflowApiError, BadDataFile, NotFound, OnCallError
+from airflow_oncall.errors import AirflowApiError, BadDataFile, BadSetting, NotFound, OnCallError, SchemaOutdated, StoreError
 from airflow_oncall.rest import AirflowApi, open_api
 from airflow_oncall.store import open_store
 from airflow_oncall.store.sql import Store
 
+MEND_FILE = "mend the file; until then its last good version stays in force"
 DAGS = ("oncall_triage", "oncall_approval")
 
 
@@ -50,12 +53,13 @@ def settings(patient: Patient) -> str:
 
 def store(patient: Patient) -> str:
     """incident store"""
+    from airflow_oncall.store.engine import shown
     from airflow_oncall.store.schema import HEAD, current_revision
 
     revision = current_revision(patient.store.engine)
     if revision != HEAD:
         raise Wrong(f"tables are at revision {revision}, this code needs {HEAD}", "run `airflow oncall db upgrade`")
-    return f"{patient.store.engine.url!r}, revision {HEAD}"
+    return f"{shown(patient.store.engine.url)}, revision {HEAD}"
 
 
 def spool(patient: Patient) -> str:
@@ -73,7 +77,10 @@ def policy(patient: Patient) -> str:
     path = next((folder / "policy.yaml" for folder in conf.include_paths() if (folder / "policy.yaml").is_file()), None)
     if path is None:
         raise Wrong("not found", "reinstall, or set [oncall] include_path")
-    parse(Policy, str(path), path.read_text(encoding="utf-8"))
+    try:
+        parse(Policy, str(path), _text(path))
+    except BadDataFile as error:
+        raise Wrong(error, MEND_FILE) from error
     return str(path)
 
 
@@ -87,32 +94,57 @@ def rules(patient: Patient) -> str:
     for name in files.names("rules", ".yaml"):
         path = files.find(name)
         try:
-            parse_rules({str(path): path.read_text(encoding="utf-8")} if path else {})
+            parse_rules({str(path): _text(path)} if path else {})
         except BadDataFile as error:
             wrong.append(str(error))
     if wrong:
-        raise Wrong("; ".join(wrong), "mend the file; until then its last good version stays in force")
+        raise Wrong("; ".join(wrong), MEND_FILE)
     return f"{len(read_rules(files).rules)} rules"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDataFile(path, f"cannot be read: {error}") from error
 
 
 def model(patient: Patient) -> str:
     """model"""
-    from airflow_oncall.brain import load_brain
+    from airflow_oncall.learn.starter import NAME, load_starter
 
-    version = load_brain(patient.store).version
-    if version is None:
-        raise Wrong("no trusted model can be loaded, rules decide alone", "see the warnings above; the next triage run trains one")
-    return f"classifier {version}"
+    models = patient.store.models
+    loaded = load_starter(conf.models_path(), models)
+    if loaded:
+        return f"classifier {loaded[1]}"
+    if models.champions(NAME):
+        raise Wrong("no registered model can be trusted, rules decide alone", "the warnings above say why; restore the file or train again")
+    return "none yet: the first triage run trains the starter model"
 
 
 def notifiers(patient: Patient) -> str:
     """escalation notifiers"""
-    from airflow_oncall.act.escalate import load
-
     specs = conf.escalation_notifiers()
-    for spec in specs:
-        load(spec)
+    wrong = list(filter(None, map(_notifier_problem, specs)))
+    if wrong:
+        raise Wrong("; ".join(wrong), "mend [oncall] escalation_notifiers, or what the notifier needs to be made")
     return f"{len(specs)} configured" if specs else "none configured: escalations are seen in the UI only"
+
+
+def _notifier_problem(spec: dict[str, Any]) -> str:
+    # Other people's code may raise anything, with what it signs in with in its text: it runs aside and only its type is told.
+    from airflow_oncall.act.escalate import NOTIFIER_SECONDS, load
+
+    aside = ThreadPoolExecutor(1, thread_name_prefix="oncall-doctor")
+    making = aside.submit(load, spec)
+    aside.shutdown(wait=False)
+    try:
+        error = making.exception(NOTIFIER_SECONDS)
+    except TimeoutError:
+        return f"{spec['classpath']} was not made in {NOTIFIER_SECONDS} s"
+    if error is None:
+        return ""
+    return str(error) if isinstance(error, BadSetting) else f"{spec['classpath']} failed with {type(error).__name__}"
 
 
 def rest(patient: Patient) -> str:
@@ -120,8 +152,9 @@ def rest(patient: Patient) -> str:
     try:
         skew = patient.api.server_time()
         patient.api.may_clear("oncall_triage")
-    except NotFound:
-        return f"{patient.api.base_url} answers"
+    except NotFound as error:
+        problem = f"{patient.api.base_url} answers, but oncall_triage is not loaded: the user's role could not be checked"
+        raise Wrong(problem, "copy dags/ or add the DAG bundle, then run this command again") from error
     except AirflowApiError as error:
         mend = f"check connection {conf.airflow_conn_id()!r}: host, port, login, password; its user needs the role Op"
         raise Wrong(error, mend) from error
@@ -171,8 +204,20 @@ def examine(checks: tuple[Callable[[Patient], str], ...] = CHECKS) -> Iterator[F
             yield Finding(name, True, check(patient))
         except Wrong as wrong:
             yield Finding(name, False, str(wrong), wrong.mend)
-        except OnCallError as error:  # says the way out itself
-            yield Finding(name, False, str(error))
+        except OnCallError as error:
+            yield Finding(name, False, str(error), _way_out(error))
+
+
+def _way_out(error: OnCallError) -> str:
+    if isinstance(error, BadSetting):
+        return "set it in airflow.cfg or the environment, or mend the connection that the message names"
+    if isinstance(error, SchemaOutdated):
+        return "run `airflow oncall db upgrade`"
+    if isinstance(error, StoreError):
+        return f"check that the database is up and connection {conf.conn_id()!r} is right"
+    if isinstance(error, AirflowApiError):
+        return f"check that the api-server is up and connection {conf.airflow_conn_id()!r} is right"
+    return "mend what the message names"
 
 
 @command

@@ -42,6 +42,14 @@ def store_url() -> URL:
     raise BadSetting(f"connection {conf.conn_id()!r} has type {connection.conn_type!r}; the incident store needs postgres or sqlite")
 
 
+def shown(url: URL) -> str:
+    """The store's place for messages: no user, no password and no query, for any of them may hold a secret."""
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite:///{url.database}"
+    port = f":{url.port}" if url.port else ""
+    return f"{url.get_backend_name()}://{url.host or ''}{port}/{url.database or ''}"
+
+
 def _sqlite_path(connection: Any) -> str:
     path = connection.host or connection.schema or ""
     if not path:
@@ -109,13 +117,13 @@ def transaction(engine: Engine, *, reading: bool = False) -> Iterator[Connection
     except DBAPIError as error:
         raise _translated(error, engine) from error
     except SQLAlchemyError as error:
-        raise StoreUnavailable(f"incident store {engine.url!r}: {error}") from error
+        raise StoreUnavailable(f"incident store {shown(engine.url)}: {error}") from error
 
 
 def _translated(error: DBAPIError, engine: Engine) -> StoreError:
     state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     if state in {"42P01", "42703"} or _MISSING_SCHEMA.search(str(error.orig)):
-        return SchemaOutdated(f"incident store {engine.url!r} lacks our tables ({error.orig}); run `airflow oncall db upgrade`")
+        return SchemaOutdated(f"incident store {shown(engine.url)} lacks our tables ({error.orig}); run `airflow oncall db upgrade`")
     if isinstance(error, (DataError, IntegrityError)):  # SQLSTATE classes 22 and 23: it is the row, not the store
-        return StoreRefused(f"incident store {engine.url!r} will never take this row: {error.orig}")
-    return StoreUnavailable(f"incident store {engine.url!r} cannot be used: {error.orig}")
+        return StoreRefused(f"incident store {shown(engine.url)} will never take this row: {error.orig}")
+    return StoreUnavailable(f"incident store {shown(engine.url)} cannot be used: {error.orig}")

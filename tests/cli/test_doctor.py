@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from airflow.sdk import BaseNotifier
+from tests.cli.conftest import Run
+from tests.simulated_airflow import SimulatedAirflow
+from tests.simulated_world import Dag
+from tests.tick.scene import airflow, sign_in
+
+from airflow_oncall import conf
+from airflow_oncall.cli import doctor
+from airflow_oncall.cli.doctor import Finding, Patient, examine
+from airflow_oncall.learn.registry import save_model
+from airflow_oncall.learn.starter import NAME
+from airflow_oncall.store.sql import Store
+
+__all__ = ["airflow"]
+
+Check = Callable[[Patient], str]
+
+
+class LockedOut(BaseNotifier):
+    """A notifier that cannot be made."""
+
+    def __init__(self) -> None:
+        raise RuntimeError("vault is sealed, token hunter22")
+
+    def notify(self, context: object) -> None:
+        """Never reached."""
+
+
+def finding(check: Check) -> Finding:
+    (found,) = examine((check,))
+    return found
+
+
+def operators(home: Path, name: str, content: bytes) -> Path:
+    file = home / "include" / "oncall" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
+
+
+@pytest.mark.parametrize(("check", "name"), [(doctor.policy, "policy.yaml"), (doctor.rules, "rules/mine.yaml")], ids=["policy", "rules"])
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"- ["], ids=["not UTF-8", "not YAML"])
+def test_an_unusable_file_is_named_with_the_way_out(deployment: Store, home: Path, check: Check, name: str, content: bytes) -> None:
+    file = operators(home, name, content)
+
+    found = finding(check)
+
+    assert not found.ok
+    assert str(file) in found.text
+    assert "mend the file" in found.mend
+
+
+def test_a_rule_file_that_cannot_be_read_is_named(deployment: Store, home: Path) -> None:
+    folder = home / "include" / "oncall" / "rules" / "mine.yaml"
+    folder.mkdir(parents=True)
+
+    found = finding(doctor.rules)
+
+    assert not found.ok
+    assert str(folder) in found.text
+
+
+def test_the_shipped_policy_and_rules_are_sound(deployment: Store) -> None:
+    assert finding(doctor.policy).ok
+    assert finding(doctor.rules).ok
+
+
+def test_a_notifier_that_cannot_be_made_is_a_finding_and_keeps_its_secret(deployment: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    classpath = f"{__name__}.LockedOut"
+    monkeypatch.setattr(conf, "escalation_notifiers", lambda: [{"classpath": classpath}])
+
+    found = finding(doctor.notifiers)
+
+    assert not found.ok
+    assert f"{classpath} failed with RuntimeError" in found.text
+    assert "hunter22" not in found.text + found.mend
+    assert found.mend
+
+
+def test_looking_at_the_model_trains_none(deployment: Store, home: Path) -> None:
+    found = finding(doctor.model)
+
+    assert found.ok
+    assert "the first triage run trains the starter model" in found.text
+    assert deployment.models.champions(NAME) == []
+    assert not (home / "models").exists()
+
+
+def test_a_registered_model_that_is_refused_is_wrong(deployment: Store, home: Path) -> None:
+    save_model(conf.models_path(), deployment.models, NAME, "1", {"number": 1}, {})
+    assert finding(doctor.model) == Finding("model", True, "classifier category 1")
+
+    (conf.models_path() / NAME / "1" / "model.joblib").write_bytes(b"altered")
+
+    found = finding(doctor.model)
+    assert not found.ok
+    assert found.mend
+    assert len(deployment.models.champions(NAME)) == 1
+
+
+@pytest.fixture
+def signed_in(airflow: SimulatedAirflow, monkeypatch: pytest.MonkeyPatch) -> SimulatedAirflow:
+    """An Airflow that the doctor reaches."""
+    monkeypatch.setattr(doctor, "open_api", lambda: sign_in(airflow.url))
+    return airflow
+
+
+def test_a_role_that_could_not_be_checked_is_not_called_sound(signed_in: SimulatedAirflow) -> None:
+    found = finding(doctor.rest)
+
+    assert not found.ok
+    assert "oncall_triage is not loaded" in found.text
+    assert found.mend
+
+
+def test_a_user_who_may_clear_is_sound(signed_in: SimulatedAirflow) -> None:
+    signed_in.dags["oncall_triage"] = Dag()
+
+    assert "may clear task instances" in finding(doctor.rest).text
+
+
+def test_a_plugin_that_is_loaded_twice_is_wrong(signed_in: SimulatedAirflow) -> None:
+    signed_in.plugins[:] = ["oncall", "oncall"]
+
+    found = finding(doctor.plugin)
+
+    assert not found.ok
+    assert found.mend
+
+
+def test_a_wrong_setting_says_where_to_mend_it(deployment: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conf, "_raw", lambda _: "sometimes")
+
+    found = finding(doctor.settings)
+
+    assert not found.ok
+    assert "airflow.cfg" in found.mend
+
+
+def test_a_sick_installation_is_listed_line_by_line_and_ends_with_1(
+    deployment: Store, oncall: Run, signed_in: SimulatedAirflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert oncall("doctor") == 1
+
+    lines = capsys.readouterr().out.splitlines()
+    assert "ok     [oncall] settings: mode ask" in lines
+    assert any(line.startswith("ok     incident store: sqlite:///") for line in lines)
+    assert any(line.startswith("wrong  REST API: ") for line in lines)
+    assert any(line.startswith("       -> ") for line in lines)
