@@ -56,6 +56,13 @@ LEAKS = {
     "gitlab": ("remote: {} expired", "glpat-" + "a1B2c" * 4),
     "databricks": ("token {} revoked", "dapi" + HEX32),
     "pagerduty": ("Authorization: Token token={}", "y_NbAkKc66ryYTWUXYEu"),
+    "option": ("exec: mysqldump --password {} orders", "hunter22secret"),
+    "curl user": ("curl -u bob:{} https://api.example.com", "hunter22secret"),
+    "oracle thin": ("jdbc:oracle:thin:scott/{}@//db.example.com/x", "tiger99"),
+    "sqlplus": ("sqlplus -s scott/{}@db", "tiger99"),
+    "identified by": ("ALTER USER etl IDENTIFIED BY '{}'", "hunter 22"),
+    "pair": ("params: [('password', '{}'), ('user', 'etl')]", "hunter 22"),
+    "doubled quote": ("host=db password='it''s {}' dbname=dwh", "hunter22"),
     "pagerduty routing key": ('{{"routing_key": "{}"}}', HEX32),
 }
 

@@ -25,7 +25,7 @@ _KEY = (
 _VALUE = (
     r"(?:\\{1,3}(?P<quote>[\"'])(?:(?!\\{1,3}(?P=quote))[^\n]){0,4096}"  # JSON inside JSON
     r'|[bru]{0,2}"(?:[^"\\\n]|\\.)*'
-    r"|[bru]{0,2}'(?:[^'\\\n]|\\.)*"
+    r"|[bru]{0,2}'(?:[^'\\\n]|\\.|'')*"
     r"|\{[^}\n]{0,4096}|\[[^\]\n]{0,4096}"
     r"|(?:(?:bearer|basic|token|digest|negotiate|apikey)[ \t]{1,4})?[^\s&;<]+)"
 )
@@ -40,6 +40,12 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(://[^\s:/@]{0,128}:)(?:(?!://)[^\s@])+(?:@[^\s@/:,]{1,128}(?=@))?@", rf"\1{MASK}@"),
         (r"(://)[^\s:/@]{20,256}@", rf"\1{MASK}@"),
         (rf"(?i)({_KEY}[\w.-]{{0,32}}\\{{0,3}}[\"']?[ \t]{{0,4}}(?:=>|:=|==|=|:|>)[ \t]{{0,4}}){_VALUE}", rf"\1{MASK}"),
+        # Command lines, SQL, and pairs that are no mapping.
+        (r"(?i)((?<!\S)--?pass(?:word|wd|phrase)?[ \t]{1,4})\S+", rf"\1{MASK}"),
+        (r"(?i)((?<!\S)(?:-u|--user)[ =]?[\w.@-]{1,128}:)\S+", rf"\1{MASK}"),
+        (r"(?i)(\b(?:thin:|sqlplus[ \t]{1,4}(?:-\w{1,8}[ \t]{1,4}){0,3})[\w$#]{1,128}/)[^\s@]+", rf"\1{MASK}"),
+        (r"(?i)(\bidentified[ \t]{1,4}by[ \t]{1,4}(?:values[ \t]{1,4})?)(?:'(?:[^'\n]|'')*|\"[^\"\n]*|[^\s;]+)", rf"\1{MASK}"),
+        (rf"(?i)([\"']{_KEY}[\w.-]{{0,32}}[\"'][ \t]{{0,4}},[ \t]{{0,4}})[\"'](?:[^\"'\\\n]|\\.)*", rf"\1{MASK}"),
         (
             r"(?i)(\b(?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|signature|sig)=)[\w%+/=.~-]+",
             rf"\1{MASK}",

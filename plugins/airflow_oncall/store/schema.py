@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from airflow_oncall.errors import SchemaOutdated, StoreUnavailable
-from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.engine import shown, transaction
 from airflow_oncall.store.tables import VERSION_TABLE
 
 HEAD = "0001"
@@ -47,7 +47,7 @@ def _prepare_file(engine: Engine) -> None:
         with closing(engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA journal_mode = WAL")
     except (OSError, sqlite3.Error, DBAPIError) as error:
-        raise StoreUnavailable(f"incident store {engine.url!r} cannot be made: {error}") from error
+        raise StoreUnavailable(f"incident store {shown(engine.url)} cannot be made: {error}") from error
 
 
 def _run_alembic(connection: Connection) -> None:
