@@ -85,7 +85,7 @@ class Deployment:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._guard: subprocess.Popen[bytes] | None = None
         self._tokens: dict[str, str] = {}
-        self._client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self._client = httpx.Client(base_url=self.url, timeout=90, trust_env=False)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
@@ -61,11 +61,15 @@ BY_HAND = {"m_marked_failed": "run_on", "m_run_marked_failed": "run_on_too"}
 @pytest.fixture(scope="module")
 def runs(world: World) -> dict[str, str]:
     """All of them have run, and triage has dealt with what it found."""
-    started = {dag_id: world.airflow.trigger(dag_id) for dag_id in (*EXPECTED, *QUIET)}
-    for dag_id, task_id in BY_HAND.items():
-        mark_failed(world, dag_id, started[dag_id], task_id)
-    for dag_id, run_id in started.items():
-        world.ended(dag_id, run_id)
+    started: dict[str, str] = {}
+    waiting = [*EXPECTED, *QUIET]
+    while waiting:  # a few at a time: SQLite, under Airflow's own tables, takes one writer
+        batch, waiting = waiting[:6], waiting[6:]
+        started |= {dag_id: world.airflow.trigger(dag_id) for dag_id in batch}
+        for dag_id in BY_HAND.keys() & set(batch):
+            mark_failed(world, dag_id, started[dag_id], BY_HAND[dag_id])
+        for dag_id in batch:
+            world.ended(dag_id, started[dag_id])
     for dag_id in EXPECTED:
         world.until(lambda dag_id=dag_id: world.incidents(dag_id), bool, f"nothing was noticed of {dag_id}")  # type: ignore[misc]
         world.until(lambda dag_id=dag_id: world.settled(dag_id), bool, f"the incident of {dag_id} does not come to rest")  # type: ignore[misc]
@@ -150,13 +154,18 @@ def tries_seen(world: World, run_id: str) -> list[int]:
 @contextmanager
 def asleep(processes: list[psutil.Process]) -> Iterator[None]:
     """Stop processes for a while."""
-    for process in processes:
-        process.send_signal(signal.SIGSTOP)
+    send(processes, signal.SIGSTOP)
     try:
         yield
     finally:
-        for process in processes:
-            process.send_signal(signal.SIGCONT)
+        send(processes, signal.SIGCONT)
+
+
+def send(processes: list[psutil.Process], number: signal.Signals) -> None:
+    """Signal those that still live: Airflow's children come and go."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def state_of(world: World, run_id: str) -> str | None:
