@@ -6,6 +6,7 @@ A notifier is told at least once: a crash between telling and recording it tells
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from datetime import timedelta
 from typing import Any
@@ -79,11 +80,8 @@ def notify(spec: dict[str, Any], oncall: dict[str, Any]) -> str:
     Other people's code may raise anything, or hang: it runs aside, for :data:`NOTIFIER_SECONDS` at most. The text of its
     error may hold what it signs in with: that goes to the log, which Airflow masks, and not into the store.
     """
-    aside = ThreadPoolExecutor(1, thread_name_prefix="oncall-notifier")
-    sending = aside.submit(lambda: load(spec)({"oncall": oncall}))
-    aside.shutdown(wait=False)
     try:
-        error = sending.exception(NOTIFIER_SECONDS)
+        error = error_of(lambda: load(spec)({"oncall": oncall}))
     except TimeoutError:
         return f"notifier {spec['classpath']} gave no answer in {NOTIFIER_SECONDS} s"
     if error is None:
@@ -92,6 +90,14 @@ def notify(spec: dict[str, Any], oncall: dict[str, Any]) -> str:
     if isinstance(error, BadSetting):
         return str(error)
     return f"notifier {spec['classpath']} failed with {type(error).__name__}, see this task's log"
+
+
+def error_of(call: Callable[[], object]) -> BaseException | None:
+    """What other people's code raises, whatever it is. Raises ``TimeoutError`` after :data:`NOTIFIER_SECONDS`."""
+    aside = ThreadPoolExecutor(1, thread_name_prefix="oncall-notifier")
+    running = aside.submit(call)
+    aside.shutdown(wait=False)
+    return running.exception(NOTIFIER_SECONDS)
 
 
 def load(spec: dict[str, Any]) -> Any:

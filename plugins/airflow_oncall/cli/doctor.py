@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, TimeoutError
+from concurrent.futures import TimeoutError
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -133,13 +133,10 @@ def notifiers(patient: Patient) -> str:
 
 def _notifier_problem(spec: dict[str, Any]) -> str:
     # Other people's code may raise anything, with what it signs in with in its text: it runs aside and only its type is told.
-    from airflow_oncall.act.escalate import NOTIFIER_SECONDS, load
+    from airflow_oncall.act.escalate import NOTIFIER_SECONDS, error_of, load
 
-    aside = ThreadPoolExecutor(1, thread_name_prefix="oncall-doctor")
-    making = aside.submit(load, spec)
-    aside.shutdown(wait=False)
     try:
-        error = making.exception(NOTIFIER_SECONDS)
+        error = error_of(lambda: load(spec))
     except TimeoutError:
         return f"{spec['classpath']} was not made in {NOTIFIER_SECONDS} s"
     if error is None:
