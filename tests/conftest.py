@@ -42,3 +42,9 @@ def store(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Stor
 def sqlite_store(databases: Databases) -> Iterator[Store]:
     """An empty, migrated store on SQLite, for tests that are not about SQL."""
     yield from fresh_store(databases, "sqlite")
+
+
+@pytest.fixture
+def postgres_store(databases: Databases) -> Iterator[Store]:
+    """An empty, migrated store on PostgreSQL, for tests of what only a server with many sessions can do."""
+    yield from fresh_store(databases, "postgresql")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
+import psycopg
 import pytest
+from sqlalchemy import event
 from tests.cast import FOURTH_SHARD, broken_dag_file, first_of_two_tries, next_try, seen_by_the_sweep, vendor_was_down
+from tests.waiting import until
 
 from airflow_oncall.incident import Occurrence, State
 from airflow_oncall.store.sql import Store
@@ -93,6 +97,32 @@ def test_eight_reporters_at_once_store_one_occurrence(store: Store) -> None:
     assert len([known for known in ids if known]) == 1
     assert len(store.reading.incidents()) == 1
     assert len(store.reading.occurrences(store.reading.incidents()[0].id)) == 1
+
+
+@pytest.mark.postgres
+def test_a_report_that_fills_gaps_and_one_that_comes_second_never_wait_for_each_other(postgres_store: Store) -> None:
+    store, here, pool = postgres_store, threading.get_ident(), ThreadPoolExecutor(1)
+    richer: list[Future[int | None]] = []
+
+    def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if threading.get_ident() != here:
+            return
+        if statement.startswith("INSERT INTO oncall_incidents"):  # it saw no occurrence; now there is one
+            pool.submit(store.intake.record, seen_by_the_sweep).result()
+        if statement.startswith("INSERT INTO oncall_occurrences"):  # it holds the incident
+            richer.append(pool.submit(store.intake.record, vendor_was_down))
+            until(lambda: _somebody_waits_for_a_lock(store))
+
+    event.listen(store.engine, "before_cursor_execute", meanwhile)
+    assert store.intake.record(vendor_was_down) is None
+    assert richer[0].result() is None
+    assert store.reading.occurrences(1)[0].evidence.traceback == vendor_was_down.evidence.traceback
+
+
+def _somebody_waits_for_a_lock(store: Store) -> bool:
+    with psycopg.connect(store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)) as connection:
+        waiting = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone()
+    return waiting is not None and waiting[0] > 0
 
 
 @pytest.mark.parametrize("name", ["ünïcødé_データ", "x" * 250])

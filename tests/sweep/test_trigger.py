@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.triggers.base import TriggerEvent
 from tests.cast import vendor_was_down
-from tests.tick.scene import until
+from tests.waiting import until
 
 from airflow_oncall.capture.trigger import IncidentTrigger
 from airflow_oncall.store import open_store

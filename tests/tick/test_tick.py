@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 from tests.cast import vendor_was_down
-from tests.tick.scene import BUG, ORDERS, RATE_LIMIT, SHARDS, Scene, until
+from tests.tick.scene import BUG, ORDERS, RATE_LIMIT, SHARDS, Scene
+from tests.waiting import until
 
 from airflow_oncall.errors import AirflowApiError
 from airflow_oncall.incident import OWN_DAG_IDS, State, TaskRef, Verdict

@@ -69,9 +69,13 @@ class SqlIntake:
 
     def _fill_gaps(self, connection: Connection, values: dict[str, Any]) -> bool:
         """Whether the occurrence is stored already; if so, only what was unknown of it is filled in."""
-        row = connection.execute(select(occurrences).where(occurrences.c.key == values["key"])).mappings().first()
+        mine = select(occurrences).where(occurrences.c.key == values["key"])
+        row = connection.execute(mine).mappings().first()
         if row is None:
             return False
+        # Everybody locks the incident first and its occurrence second: in two orders, two reporters could wait for each other.
+        connection.execute(select(incidents.c.id).where(incidents.c.id == row["incident_id"]).with_for_update(key_share=True))
+        row = connection.execute(mine).mappings().one()
         better = {name: values[name] for name in _MAY_COME_LATER if values[name] and not row[name]}
         if better:
             connection.execute(update(occurrences).where(occurrences.c.id == row["id"]).values(better))
