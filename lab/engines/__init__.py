@@ -1,0 +1,23 @@
+"""Engines by name, as scenario files and ``make lab ENGINE=...`` know them; each module is imported when its engine is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from lab.engines.base import Engine
+
+ENGINES = {
+    "python": "lab.engines.script:ScriptEngine",
+    "clients": "lab.engines.clients:ClientsEngine",
+    "cloud": "lab.engines.cloud:CloudEngine",
+    "postgres": "lab.engines.postgres:PostgresEngine",
+    "spark": "lab.engines.spark:SparkEngine",
+    "airflow": "lab.engines.airflow:AirflowEngine",
+}
+
+
+def open_engine(name: str) -> Engine:
+    """The engine, not started yet. Raises ``KeyError`` for a name that is none."""
+    module, _, kind = ENGINES[name].partition(":")
+    engine: Engine = getattr(import_module(module), kind)()
+    return engine
