@@ -68,7 +68,6 @@ class RunView:
     run_id: str
     state: str
     ended_at: datetime | None
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -411,7 +410,7 @@ def _instance(one: Any) -> TaskInstanceView:
 
 
 def _run(one: Any) -> RunView:
-    return RunView(one.dag_id, one.dag_run_id, str(getattr(one.state, "value", one.state)), one.end_date, one.note or "")
+    return RunView(one.dag_id, one.dag_run_id, str(getattr(one.state, "value", one.state)), one.end_date)
 
 
 def _plain(params: Any) -> dict[str, Any]:

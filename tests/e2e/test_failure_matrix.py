@@ -5,17 +5,15 @@ All runs are started at once and awaited together; each test then looks at one o
 
 from __future__ import annotations
 
-import signal
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
-import psutil
 import pytest
 
 from airflow_oncall.incident import Kind, State
-from tests.e2e.world import World
+from tests.e2e.world import World, asleep
 
 pytestmark = pytest.mark.e2e
 
@@ -124,8 +122,7 @@ def test_a_dag_file_that_breaks_is_an_incident_until_it_is_mended(world: World) 
 def test_a_task_that_airflow_cannot_start_is_seen(world: World) -> None:
     """The api-server answers nobody while the supervisor wants to report the start: failed while still queued."""
     run_id = world.airflow.trigger("m_exception")
-    server = psutil.Process(world.airflow.processes["api-server"].pid)
-    with asleep([server, *server.children(recursive=True)]):
+    with asleep(world.family("api-server")):
         world.until(lambda: state_of(world, run_id), lambda state: state not in (None, "scheduled", "queued"), "the task starts")
     assert tries_seen(world, run_id) == [1]
 
@@ -133,8 +130,7 @@ def test_a_task_that_airflow_cannot_start_is_seen(world: World) -> None:
 def test_a_task_stuck_in_the_queue_is_seen(world: World) -> None:
     """No worker takes it, so the scheduler fails it, without a callback and without a listener."""
     world.until(lambda: busy(world), lambda count: count == 0, "Airflow does not come to rest")
-    workers = psutil.Process(world.airflow.processes["scheduler"].pid).children(recursive=True)
-    with asleep(workers):
+    with asleep(world.family("scheduler")[1:]):
         run_id = world.airflow.trigger("m_exception")
         world.until(lambda: state_of(world, run_id), lambda state: state == "failed", "the stuck task is not failed")
     assert tries_seen(world, run_id) == [1]
@@ -149,23 +145,6 @@ def tries_seen(world: World, run_id: str) -> list[int]:
         "the task was not noticed",
     )
     return [occurrence.try_number for occurrence in world.store.reading.occurrences(seen[0].id)]
-
-
-@contextmanager
-def asleep(processes: list[psutil.Process]) -> Iterator[None]:
-    """Stop processes for a while."""
-    send(processes, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        send(processes, signal.SIGCONT)
-
-
-def send(processes: list[psutil.Process], number: signal.Signals) -> None:
-    """Signal those that still live: Airflow's children come and go."""
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
 
 
 def state_of(world: World, run_id: str) -> str | None:

@@ -6,13 +6,12 @@ import os
 import signal
 import time
 
-import psutil
 import pytest
 from sqlalchemy import select
 
 from airflow_oncall.incident import ActionState, OutcomeKind, State
 from airflow_oncall.store.tables import actions, incidents
-from tests.e2e.world import World
+from tests.e2e.world import World, asleep
 
 pytestmark = pytest.mark.e2e
 
@@ -87,13 +86,10 @@ def test_triage_killed_between_planned_and_done_clears_exactly_once(world: World
     run_id = world.airflow.trigger("r_crash")
     world.until(lambda: world.incidents("r_crash"), bool, "nothing was noticed")
     world.mend("r_crash")
-    server = family(world, "api-server")
+    server = world.family("api-server")  # before the moment comes: it is short
     worker = worker_that_acts(world)
-    send(server, signal.SIGSTOP)
-    try:
+    with asleep(server):
         os.kill(worker, signal.SIGKILL)
-    finally:
-        send(server, signal.SIGCONT)
     incident = world.incident_in("r_crash", State.RESOLVED)
     assert world.tries("r_crash", run_id, "cleared_once") == ["failed", "success"]
     assert len(world.clears("r_crash")) == 1
@@ -115,15 +111,3 @@ def worker_that_acts(world: World) -> int:
             if held_by:
                 return int(held_by.split(":")[1])
     raise AssertionError("no repair was planned")
-
-
-def family(world: World, component: str) -> list[psutil.Process]:
-    """Processes of a component."""
-    parent = psutil.Process(world.airflow.processes[component].pid)
-    return [parent, *parent.children(recursive=True)]
-
-
-def send(processes: list[psutil.Process], number: signal.Signals) -> None:
-    """Signal them all."""
-    for process in processes:
-        process.send_signal(number)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 from demo.deployment import Deployment
 from sqlalchemy import URL
 
@@ -100,6 +103,27 @@ class World:
         """Clears of a DAG in Airflow's audit log."""
         found: list[dict[str, Any]] = self.airflow.get("/eventLogs", dag_id=dag_id, event="post_clear_task_instances")["event_logs"]
         return found
+
+    def family(self, component: str) -> list[psutil.Process]:
+        """A component's process and its children."""
+        parent = psutil.Process(self.airflow.processes[component].pid)
+        return [parent, *parent.children(recursive=True)]
+
+
+@contextmanager
+def asleep(processes: list[psutil.Process]) -> Iterator[None]:
+    """Stop processes for a while; Airflow's children come and go, so some may be gone."""
+    _send(processes, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _send(processes, signal.SIGCONT)
+
+
+def _send(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 _QUESTIONS = "/dags/oncall_approval/dagRuns/~/hitlDetails"
