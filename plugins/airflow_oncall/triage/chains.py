@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from airflow_oncall.triage.lines import Line
@@ -23,7 +23,12 @@ _MENTION = re.compile(
 _BARE = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?=: |:$|$)")
 """Any class name: believed only right after a traceback's frames."""
 _HEAD = re.compile(r"(?P<cause>\s*Caused by: ?)|Exception in thread \"[^\"]{0,120}\" |(?P<inner>: )|E   |Traceback: ")
-_FRAME = re.compile(r"\s+at [\w$.<>/ ]+\(|\s*File \"|\s+\.\.\. \d+ (?:more|common)|\s+[|+~^-]|\s{4,}\S|\tat ")
+_FRAME = re.compile(r"\s+at [\w$.<>/ ]+\(|\s*File \"|\s+\.\.\. \d+ (?:more|common)|\s+[|+~^-]|\tat ")
+_INDENTED = re.compile(r"\s{4,}\S")
+"""A frame's source line, where frames are; elsewhere a program's own way of writing."""
+_STATEMENT = re.compile(r"\s*\[(?:SQL|parameters): .*")
+"""What SQLAlchemy adds behind the driver's message: names of tables and columns, no cause."""
+_RAISE = re.compile(r"\s+raise (?P<name>(?:\w+\.)*[A-Z]\w+)\((?P<message>.*)")
 _TRACEBACK = "Traceback (most recent call last)"
 _HANDLING = "During handling of the above exception"
 _DIRECT = "The above exception was the direct cause"
@@ -33,6 +38,8 @@ _END = re.compile(
 _LOOKUPS = frozenset(
     {
         "KeyError",
+        "ValueError",
+        "TypeError",
         "AttributeError",
         "IndexError",
         "StopIteration",
@@ -90,7 +97,7 @@ class _Reader:
             self.link = "handling" if text.startswith(_HANDLING) else "direct"
         elif text.startswith(_TRACEBACK):
             self.in_traceback = True
-        elif _FRAME.match(text):
+        elif _FRAME.match(text) or (_INDENTED.match(text) and (self.in_traceback or number - 1 in self.used)):
             self.used.add(number)
         elif found := self._exceptions(number, line):
             self._join(found, text)
@@ -145,7 +152,7 @@ class _Reader:
 
 
 def _clean(message: str) -> str:
-    message = message.lstrip("): ").rstrip()
+    message = _STATEMENT.sub("", message.lstrip("): ")).rstrip()
     return message if len(message) <= 1_200 else f"{message[:800]} ... {message[-390:]}"
 
 
@@ -153,4 +160,13 @@ def read_chains(lines: Sequence[Line]) -> tuple[list[list[Raised]], frozenset[in
     """Exception chains in order of appearance, each outermost first, and the numbers of the lines they took up."""
     reader = _Reader(lines)
     reader.read()
-    return reader.chains, frozenset(reader.used)
+    chains = reader.chains or list(_cut_off(lines))
+    return chains, frozenset(reader.used)
+
+
+def _cut_off(lines: Sequence[Line]) -> Iterator[list[Raised]]:
+    """The exception of a traceback that ends at its ``raise``: a log was cut there, or its last line went elsewhere."""
+    for number in reversed(range(len(lines))):
+        if found := _RAISE.match(lines[number].text):
+            yield [Raised(found["name"], _clean(found["message"]), number, level=lines[number].level, source=lines[number].source)]
+            return

@@ -23,6 +23,7 @@ _PATTERNS = tuple(
         ("http", r"\b(?:HttpError|ApiException|ApiError)\W{1,3}([45]\d\d)\b|^\(([45]\d\d)\)"),
         ("http", r"\b([45]\d\d) (?:Bad Request|Unauthorized|Forbidden|Not Found|Request Time-?out|Conflict|Gone|Too Many Requests|"
          r"Internal Server Error|Bad Gateway|Service (?:Temporarily )?Unavailable|Gateway Time-?out)"),
+        ("http", r"\"(?:code|status|statusCode|status_code)\": ?([45]\d\d)\b|(?i:failed|error|reason)\W{1,3}\(([45]\d\d)\)"),
         ("http", r"^[\w.]+: ([45]\d\d) \S"),
         ("errno", r"\[Errno (-?\d{1,5})\]|\(os error (\d{1,3})\)|\berror=(\d{1,3}), |\berrno[:= ]+(\d{1,3})\b"),
         ("exit", r"(?i)\bexit(?:ed)?(?: with)?(?: a)?(?: non-?zero)?(?: exit)?[ _]?(?:code|status)(?: is|:|=)? ?(-?\d{1,3})\b"),

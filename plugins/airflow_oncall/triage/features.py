@@ -41,7 +41,7 @@ _ALARM = re.compile(
     r"shut(?:ting)? down|shutdown|"
     r"segmentation fault|stopped|panic|mismatch|unresolved|stalled|stuck|not ready|not running|disconnect\w*|broken|"
     r"skipped|cancell?(?:ed|ing))\b|"
-    r"return code -?[1-9]|SQL ?STATE|"
+    r"return code (?:-?[1-9]|Negsignal)|SQL ?STATE|"
     r"closed (?:the )?connection|still waiting|too frequently|exit code -?[1-9]|OOMKilled|\b(?:4\d\d|5\d\d)\b"
 )
 _SUCCESS = re.compile(
@@ -49,7 +49,7 @@ _SUCCESS = re.compile(
     r"Done\. Returned value was|Task succeeded|\bPASS=\d+ WARN=\d+ ERROR=0"
 )
 _FAILED = re.compile(
-    r"Marking task as (?:FAILED|UP_FOR_RETRY)|return(?:ed)?(?: a)?(?: non-zero)? (?:exit )?(?:code|status) (?:-?[1-9]|"
+    r"Marking task as (?:FAILED|UP_FOR_RETRY)|return(?:ed)?(?: a)?(?: non-zero)? (?:exit )?(?:code|status) (?:-?[1-9](?!00 \(task deferral)|"
     r"Negsignal)|Task failed with exception|final status: FAILED"
 )
 _DATABASE = re.compile(
@@ -168,6 +168,7 @@ def _exception_clauses(chains: Sequence[Sequence[Raised]]) -> Iterator[Clause]:
     for age, chain in enumerate(reversed(chains)):
         for depth, raised in enumerate(reversed(chain)):
             weight = max(0.85, 1.0 - 0.03 * depth) * (0.6 if raised.handled else 1.0) * max(0.9, 1.0 - 0.01 * age)
+            weight *= 0.95 if raised.level == "WARN" else 1.0
             text = raised.text
             yield Clause(text, weight, raised.name, raised.level, raised.source, codes(text))
 

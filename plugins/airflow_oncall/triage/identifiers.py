@@ -8,22 +8,31 @@ from airflow_oncall.triage.lines import window
 
 _ID = r"[\w.\-]{1,250}"
 _RUN = r"[\w.\-:+~]{1,250}"
+_NAMED_RUN = rf"(?=[A-Za-z]){_RUN}"
+"""A run's id, not the date that stands in its place in old logs."""
+_COMMAND, _NEXT = r"\bairflow['\"]?,? ['\"]?(?:tasks['\"]?,? ['\"]?)?run['\"]?,? ['\"]?", r"['\"]?,? ['\"]?"
 _HOST = r"[\w\-]{1,63}(?:\.[\w\-]{1,63}){0,10}"
 _PATTERNS: dict[str, tuple[str, ...]] = {
     "dag_id": (
         rf"\bdag_id=['\"]?({_ID})",
         rf"['\"]dag_id['\"]: ?['\"]({_ID})['\"]",
-        rf"<TaskInstance: ({_ID})\.[\w\-]+ ",
+        rf"{_COMMAND}({_ID}){_NEXT}",
+        rf"<DagRun ({_ID}) @ ",
+        r"<TaskInstance: ([\w\-]+)\.",
     ),
     "run_id": (
         rf"\brun_id=['\"]?({_RUN})",
         rf"['\"](?:dag_)?run_id['\"]: ?['\"]({_RUN})['\"]",
-        rf"<TaskInstance: {_ID} ({_RUN}) \[",
+        rf"{_COMMAND}{_ID}{_NEXT}{_ID}{_NEXT}({_NAMED_RUN})",
+        rf"<TaskInstance: {_ID} ({_NAMED_RUN}) ",
+        rf"<DagRun {_ID} @ [^<>]{{10,40}}: ({_NAMED_RUN}),",
     ),
     "task_id": (
         rf"\btask_id=['\"]?({_ID})",
         rf"['\"]task_id['\"]: ?['\"]({_ID})['\"]",
         rf"Failed to execute job \d+ for task ({_ID})",
+        rf"{_COMMAND}{_ID}{_NEXT}({_ID})",
+        rf"\btemplate for task '({_ID})'",
     ),
     "application_id": (r"\b(application_\d{10,}_\d{3,})\b", r"\b(app-\d{14}-\d{4})\b", r"\b(local-\d{10,}|"
     r"spark-application-\d+|spark-[0-9a-f]{32})\b"),
@@ -46,6 +55,9 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"\"state_code\": ?\"([0-9A-Z]{5})\"",
         r",(?:ERROR|FATAL|PANIC|WARNING|LOG),([0-9A-Z]{5}),",
         r"\(SQLSTATE ([0-9A-Z]{5})\)",
+        r" ([0-9A-Z]{5}): (?:ERROR|FATAL|PANIC|WARNING|LOG):  ",
+        r"\[\d+\][^\n]*\[([0-9A-Z]{5})\]:? (?:ERROR|FATAL|PANIC|WARNING|LOG):  ",
+        r"\[(?=[0-9A-Z]*[A-Z])([0-9A-Z]{5})\]:? (?:ERROR|FATAL|PANIC|WARNING|LOG):  ",
     ),
     "database": (
         r"\bdb=([A-Za-z_][\w\-]*)",
@@ -53,9 +65,12 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"\bdbname[=:]['\"]?\s?\"?([\w\-]+)",
         r"(?:^|[\s:])[\w\-]{1,63}@([A-Za-z_][\w\-]{0,62}):?(?:\[\d+\]:)?\s?"
         r"(?=(?:LOG|ERROR|FATAL|PANIC|WARNING|DETAIL|HINT|STATEMENT|NOTICE|CONTEXT):  )",
+        r"(?:^|[\s:])[\w\-]{1,63}@([A-Za-z_][\w\-]{0,62})[/,][^\n]{0,80}?"
+        r"(?:LOG|ERROR|FATAL|PANIC|WARNING|DETAIL|HINT|STATEMENT|NOTICE|CONTEXT):  ",
+        r"\"dbname\": ?\"([^\"]{1,63})\"",
         r"\bC-0x[0-9a-f]+: ([\w\-]+)/[\w\-]+@",
         r"\bdatabase \"([^\"]{1,63})\"",
-        r"\bon database ['\"]([\w\-]+)['\"]",
+        r"\b(?:on database|Database) ['\"]([\w\-]+)['\"]",
         r"\bUnknown database '([\w\-]+)'",
         r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \w+,\"[^\"]{0,63}\",\"([^\"]{1,63})\",",
         r"jdbc:\w+://[\w.\-]+(?::\d+)?/([\w\-]+)",
@@ -87,8 +102,7 @@ _PLACES = (
     rf"\bserver at ({_HOST})(?:/[\d.]+)?:(\d{{1,5}})\b",
     rf"\bhost \"({_HOST})\"(?: \([\d.:a-f]+\))?,? (?:and accepting TCP/IP connections on )?port (\d{{1,5}})",
     rf"\b(?:to|at|from|with|host|server|address|endpoint):? '?/?({_HOST})(?:/[\d.]+)?:(\d{{2,5}})\b(?!:)",
-    rf"\b(?:https?|jdbc:\w+|postgres(?:ql)?|mysql|redis|amqp|spark|hdfs|thrift|s3a?|grpc|"
-    rf"tcp)(?:\+\w+)?://(?:[^\s@/]{{1,120}}@)?({_HOST}):(\d{{1,5}})\b",
+    rf"\b[a-z][a-z0-9+.\-]{{1,20}}(?::\w+)?://(?:[^\s@/]{{1,120}}@)?({_HOST}):(\d{{1,5}})\b",
 )
 _HOSTS = (
     rf"\bLost executor \w+ on ({_HOST}):",
@@ -96,11 +110,11 @@ _HOSTS = (
     rf"\(TID \d+, ({_HOST}), executor",
     rf"\bon host: ({_HOST})\b",
     rf"\bExecutor app-\S+ on ({_HOST})\b",
-    rf"\bcould not translate host name \"({_HOST})\"",
+    rf"\bcould not translate host name\s+\"({_HOST})\"",
     rf"\bFailed to resolve '({_HOST})'",
     rf"\bUnknownHostException: ({_HOST})\b",
     rf"\bhost(?:name)? [\"']({_HOST})[\"']",
-    rf"\bMySQL server on '({_HOST})'",
+    rf"\b(?:MySQL server on|on server) '({_HOST})'",
     rf"\bIPv4 address \"({_HOST})\"",
     r"\bclient=(\d{1,3}(?:\.\d{1,3}){3})\b",
     rf"\bno pg_hba.conf entry for host \"({_HOST})\"",
@@ -115,8 +129,8 @@ def identifiers(text: str) -> dict[str, str]:
     """Only what is explicitly there; of several candidates the first form that fits, at its first place."""
     text = window(text)
     found = {name: value for name, patterns in _COMPILED.items() if (value := _first(patterns, text))}
-    if task := found.get("task_id"):
-        found["task_id"] = task.rstrip(".")
+    if "task_id" not in found and "dag_id" in found and (named := _instance(text, found["dag_id"])):
+        found["task_id"] = named
     found |= _place(text)
     return {name: value for name, value in found.items() if value}
 
@@ -126,6 +140,11 @@ def _first(patterns: tuple[re.Pattern[str], ...], text: str) -> str:
         if match := pattern.search(text):
             return match[1].rstrip(".,:;'\"")
     return ""
+
+
+def _instance(text: str, dag_id: str) -> str:
+    """The task of ``<TaskInstance: dag.task ...>``: both ids may hold dots, so the DAG has to be known."""
+    return _first((re.compile(rf"<TaskInstance: {re.escape(dag_id)}\.({_ID}) "),), text)
 
 
 def _place(text: str) -> dict[str, str]:

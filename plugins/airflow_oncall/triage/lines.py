@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,14 +47,19 @@ _PREFIXES = tuple(
         r"\d\d:\d\d:\d\d(?:\.\d+)?  ?(?P<text>.*)",  # dbt
     )
 )
+_INDENTED_STAMP = re.compile(r"\s+(?=\[?\d{4}-\d\d-\d\d[T ,])")
 _STAGES = re.compile(r"(?:\[Stage [^\]]{1,60}\])+")
 _ANSI = re.compile(r"\x1b\[[0-9;]{0,12}m")
 _POSTGRES = re.compile(
     r"(?P<prefix>.{0,200}?)\b(?P<level>DEBUG\d?|INFO|NOTICE|WARNING|ERROR|LOG|FATAL|PANIC|DETAIL|HINT|CONTEXT|STATEMENT|QUERY|LOCATION):  "
     r"(?:(?P<sqlstate>[0-9A-Z]{5}): )?(?P<text>.*)"
 )
+_STATE_BEFORE = re.compile(r" ([0-9A-Z]{5}): *$|\[\d+\].*\[([0-9A-Z]{5})\]:? *$|\[(?=[0-9A-Z]*[A-Z])([0-9A-Z]{5})\]:? *$")
+"""``%e`` of log_line_prefix; five digits in brackets are a process id, unless that one stands before."""
 _CLIENT = re.compile(r"(?:error|failed|exception)\)?: ", re.IGNORECASE)
 _CSV = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \w+,")
+_BYTES = re.compile(r"b(?P<quote>['\"])(?P<text>.*?)(?:\\n)?(?P=quote)\s*")
+"""A line that was logged as bytes, the way Airflow 1 and early providers show what a pod printed."""
 _TAILS = re.compile(r"(?:: source=\"(?P<quoted>[^\"]*)\"| source=(?P<plain>\S+) loc=\S+|\s{2,}\[(?P<console>[\w.]+)\](?: \w+=\S+)*)\s*$")
 
 
@@ -87,7 +93,7 @@ def read_lines(text: str) -> list[Line]:
     """All lines of the window, prefixes taken off; JSON records become their message and exception lines."""
     lines: list[Line] = []
     last = Line("")
-    for raw in window(text).split("\n"):
+    for raw in textwrap.dedent(window(text)).split("\n"):
         for line in _read(raw):
             if line.starts:
                 last = line
@@ -114,14 +120,17 @@ def _strip(raw: str) -> Line:
         if shorter is None:
             break
         line = shorter
+    if quoted := _BYTES.fullmatch(line.text):
+        line = replace(line, text=quoted["text"])
     if line.starts and (tail := _TAILS.search(line.text)):
         line = replace(line, text=line.text[: tail.start()], source=next(filter(None, tail.groups()), line.source))
     return line
 
 
 def _match(line: Line) -> Line | None:
+    start = _INDENTED_STAMP.match(line.text)
     for pattern in _PREFIXES:
-        if found := pattern.match(line.text):
+        if found := pattern.match(line.text, start.end() if start else 0):
             given = found.groupdict()
             return Line(
                 given["text"], _level(given.get("level")) or line.level, given.get("source") or line.source, line.sqlstate, starts=True
@@ -134,7 +143,9 @@ def _postgres(line: Line) -> Line | None:
     # A client library quotes the server's line behind its own words, which say more than the quote.
     if not found or _CLIENT.search(found["prefix"]):
         return None
-    return Line(found["text"], _level(found["level"]), "postgres", found["sqlstate"] or "", starts=True)
+    before = _STATE_BEFORE.search(found["prefix"])
+    state = found["sqlstate"] or next(filter(None, before.groups() if before else ()), "")
+    return Line(found["text"], _level(found["level"]), "postgres", state, starts=True)
 
 
 def _level(word: str | None) -> str:

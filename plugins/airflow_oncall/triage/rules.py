@@ -68,7 +68,8 @@ class Rule:
         if (clause.quiet and not self.quiet) or (self.source and not self.source.search(clause.source)):
             return 0.0
         if code := self._code(clause.codes):
-            strength = self.probability if code.startswith(_CARRIERS) else min(0.995, self.probability + 0.03)
+            bonus = 0.03 if code in self.codes else 0.02  # a code by its name, or by a family's mask
+            strength = self.probability if code.startswith(_CARRIERS) else min(0.995, self.probability + bonus)
         elif self.pattern and self.pattern.search(clause.text):
             strength = self.probability
         else:
