@@ -3,11 +3,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+LAB_STAMP := .venv-lab/.installed
 
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test unit e2e lint format bench docs clean
+.PHONY: help venv demo test unit e2e lint format bench lab docs clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -44,8 +45,16 @@ format: venv ## let ruff format the code
 bench: venv ## benchmarks against a peer in the same run: bench-report.json
 	@$(BIN)/python -m benchmarks
 
+$(LAB_STAMP): lab/requirements.txt lab/constraints.txt $(STAMP)
+	@test -x .venv-lab/bin/python || $(PYTHON) -m venv .venv-lab
+	@$(BIN)/uv pip install --quiet --python .venv-lab/bin/python -r lab/requirements.txt -c lab/constraints.txt
+	@touch $@
+
+lab: $(LAB_STAMP) ## provoke real faults on real engines and write the corpus anew (ENGINE=postgres: only that one)
+	@PYTHONPATH=plugins $(BIN)/python -m lab $(ENGINE)
+
 docs: venv ## write what is generated of the documents: docs/settings.md, docs/cli.md, the README's table of settings
 	@$(BIN)/python -m docs.generate
 
 clean: ## remove what the commands above made
-	rm -rf .venv .demo demo-report.json bench-report.json dist
+	rm -rf .venv .venv-lab .demo demo-report.json bench-report.json dist

@@ -99,11 +99,22 @@ class Deployment:
                 raise DeploymentError(f"`airflow db migrate` failed:\n{self.last_lines('migrate')}")
             del self.processes["migrate"]
             self._let_readers_and_writer_work_at_once()
+            self._install(plugins=Path(self.env["AIRFLOW__CORE__PLUGINS_FOLDER"]))
             for component, options in COMPONENTS.items():
                 self.spawn(component, component, *options)
         except BaseException:
             self.stop()
             raise
+
+    def _install(self, plugins: Path) -> None:
+        """What an installation does once, as the README has it: the store's tables and the starter models."""
+        env = {**self.env, "PYTHONPATH": os.pathsep.join(filter(None, (str(plugins), self.env.get("PYTHONPATH"))))}
+        for command in (["db", "upgrade"], ["train", "--starter"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "airflow_oncall", *command], env=env, cwd=self.home, capture_output=True, text=True
+            )
+            if done.returncode:
+                raise DeploymentError(f"`airflow oncall {' '.join(command)}` failed:\n{done.stdout}{done.stderr}")
 
     def spawn(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         """Start ``airflow COMMAND`` in a process group of its own, logging to ``logs/NAME.log``; it ends with the deployment."""

@@ -143,7 +143,7 @@ def run(*, keep: bool = False) -> int:
     airflow = Deployment(HOME / "airflow", bundles=bundles, env={**world.env, "AIRFLOW__ONCALL__MODE": "auto"})
     with _ends_on_sigterm(), ExitStack() as running:
         with view:
-            view.step("starting Airflow: api-server, scheduler, dag-processor, triggerer")
+            view.step("training the starter models, starting Airflow: api-server, scheduler, dag-processor, triggerer")
             running.enter_context(airflow)
             running.enter_context(_running(world, airflow))
             os.environ.update(airflow.env)

@@ -91,7 +91,10 @@ def _command(path: str, command: Any) -> str:
 
 def _usage(arg: Any) -> str:
     if not arg.flags[0].startswith("-"):
-        return str(arg.kwargs.get("metavar") or arg.flags[0])
+        name = str(arg.kwargs.get("metavar") or arg.flags[0])
+        return f"[{name}]" if arg.kwargs.get("nargs") == "?" else name
+    if arg.kwargs.get("action") == "store_true":
+        return ", ".join(arg.flags)
     value = arg.kwargs.get("metavar") or "|".join(map(str, arg.kwargs.get("choices", ()))) or arg.flags[-1].lstrip("-").upper()
     return f"{', '.join(arg.flags)} {value}" + (" ..." if arg.kwargs.get("nargs") == "+" else "")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def recordings(engine: Engine, scenario: Scenario, values: Mapping[str, str]) ->
 
 def row(name: str, version: str, scenario: Scenario, variation: int, recording: Recording, number: int) -> Row:
     """One line of the corpus."""
-    dressed = dress(recording, scenario.id, number)
+    # A dress may stand before every line, and frames are then no longer to be told from output: scrubbed first.
+    dressed = dress(replace(recording, text=scrub(recording.text)), scenario.id, number)
     text = scrub(dressed.text)
     identifiers = {**dressed.identifiers, **recording.identifiers}
     return {

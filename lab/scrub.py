@@ -15,16 +15,18 @@ LIMIT = 4_000
 HEAD = 1_000
 _ROOT = Path(__file__).parents[1]
 _FRAME = re.compile(r'\s*(?:\|\s*)?File "(?P<path>[^"]+)", line \d+')
-_SITE = re.compile(r"[^\s\"']*/(?:\.venv[\w-]*|dist|\.pyenv/versions/[\w.]+)/lib/(?P<rest>python3\.\d+/)")
-_STDLIB = re.compile(rf"{re.escape(str(Path(sys.base_prefix) / 'lib'))}/(?=python3\.\d+/)")
+_SITE = re.compile(r"[^\s\"'(\[]*/(?:\.venv[\w-]*|dist|\.pyenv/versions/[\w.]+)/(?P<rest>(?:lib/python3\.\d+|bin)/)")
+_STDLIB = re.compile(rf"{re.escape(sys.base_prefix)}/(?=(?:lib/python3\.\d+|bin)/)")
+_HOME = re.compile(rf"(?<![\w./-]){re.escape(str(Path.home()))}(?![\w.-])")
 _TEMPORARY = re.compile(rf"(?:{re.escape(tempfile.gettempdir())}|/tmp|/var/tmp)/(?:lab-|tmp|pytest-|oncall-)[\w.-]*")
 
 
 def scrub(text: str) -> str:
     """``text`` as it would stand in a log elsewhere, at most :data:`LIMIT` characters."""
     text = "\n".join(_without_source(text.split("\n")))
-    text = _STDLIB.sub("/usr/local/lib/", _SITE.sub(r"/usr/local/lib/\g<rest>", text))
-    text = _TEMPORARY.sub("/opt/airflow/work", text).replace(str(_ROOT), "/opt/airflow").replace(str(Path.home()), "/home/airflow")
+    text = _STDLIB.sub("/usr/local/", _SITE.sub(r"/usr/local/\g<rest>", text))
+    text = _TEMPORARY.sub("/opt/airflow/work", text).replace(str(_ROOT), "/opt/airflow")
+    text = _HOME.sub("/home/airflow", text)
     for name, neutral in _names():
         text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", neutral, text)
     text = text.replace("\x00", "").strip("\n")

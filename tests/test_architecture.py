@@ -22,11 +22,13 @@ RING = {
     **dict.fromkeys(("store", "rest", "connections", "datafile"), MEMORY),
     **dict.fromkeys(("capture", "triage", "act", "learn"), STAGES),
     **dict.fromkeys(("show", "cli", "dags", "bundle", "provider_info", "tick", "judgement", "brain", "__main__"), COMPOSITION),
+    **dict.fromkeys(("training", "upkeep", "feedback", "retry_policy"), COMPOSITION),
 }
 """Every part of the package; a new one has to take its place here."""
-FRIENDS = {("learn", "triage.features")}
+FRIENDS = {("learn", f"triage.{name}") for name in ("features", "models", "memory", "table")}
+"""Training and serving read a text alike, and training fills what serving loads."""
 HEAVY = frozenset({"sklearn", "numpy", "pandas", "sqlalchemy", "alembic", "fastapi", "joblib", "airflow_client"})
-MADE_FOR_HEAVY = re.compile(r"store\.(?!__init__|base).*|rest|learn\..*|triage\.classifier")
+MADE_FOR_HEAVY = re.compile(r"store\.(?!__init__|base).*|rest|learn\..*")
 DOORS = ("show.plugin", "capture.callbacks", "capture.notifier", "capture.cluster_policy", "capture.trigger", "provider_info", "bundle")
 """What Airflow imports in processes that are not ours."""
 BORDERS = {"capture.record", "capture.listener"}

@@ -1,24 +1,25 @@
-"""Rules and model, put together: from the operator's files, the shipped ones and the registry."""
+"""Rules and models, put together: from the operator's files, the shipped ones and the registry."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 from airflow_oncall import conf
-from airflow_oncall.errors import BadDataFile, StoreError
+from airflow_oncall.errors import BadDataFile, StoreError, TrainingSkipped
 from airflow_oncall.incident import NO_INCIDENT, UNKNOWN, Diagnosis, ModelVersion
 from airflow_oncall.store import open_store
 from airflow_oncall.store.operator_files import OperatorFiles
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
-from airflow_oncall.triage.classifier import Classifier
 from airflow_oncall.triage.classify import classify_record
-from airflow_oncall.triage.diagnose import diagnose
+from airflow_oncall.triage.diagnose import diagnose, rule_word
+from airflow_oncall.triage.features import Features
+from airflow_oncall.triage.models import Circumstances, Recommendation, RuleWord, TriageModels
 from airflow_oncall.triage.rulefile import parse_rules
 from airflow_oncall.triage.rules import RuleBook
 
@@ -27,42 +28,48 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Brain:
-    """The rules, and the model, which loads only when a text first needs it (scikit-learn takes seconds)."""
+    """The rules, and the models, which load only when a text is first diagnosed (scikit-learn takes seconds)."""
 
     rules: RuleBook
-    load: Callable[[], Classifier | None] = field(default=lambda: None)
+    load: Callable[[], TriageModels | None] = field(default=lambda: None)
 
     @cached_property
-    def classifier(self) -> Classifier | None:
+    def models(self) -> TriageModels | None:
         """The champion, ``None`` where no trusted one can be loaded."""
         return self.load()
 
     @property
     def version(self) -> str | None:
-        """Version of the model in force."""
-        return self.classifier.version if self.classifier else None
+        """Version of the models in force."""
+        return self.models.version if self.models else None
+
+    def judge(self, features: Features) -> RuleWord | None:
+        """The rules' word on a text: what a training calibrates."""
+        return rule_word(self.rules.judge(features))
 
     def diagnose(self, text: str, exception_chain: Sequence[str], operator: str | None, killed: bool) -> Diagnosis:
         """Diagnose a task instance that Airflow says failed: where its text shows no failure, the cause is unknown."""
-        found = diagnose(text, exception_chain=exception_chain, operator=operator, killed=killed, rules=self.rules)
-        if found.category == UNKNOWN and self.classifier:
-            found = diagnose(
-                text, exception_chain=exception_chain, operator=operator, killed=killed, rules=self.rules, classifier=self.classifier
-            )
+        found = diagnose(text, exception_chain=exception_chain, operator=operator, killed=killed, rules=self.rules, models=self.models)
         if found.category != NO_INCIDENT:
             return found
         evidence = ("Airflow says that it failed, its text shows no failure", *found.evidence)
-        return Diagnosis(UNKNOWN, 0.0, None, 0.3, True, found.identifiers, evidence, found.decided_by, found.model_version)
+        return replace(found, category=UNKNOWN, probability=0.0, transient=None, transient_probability=0.3, anomaly=True, evidence=evidence)
+
+    def recommend(self, diagnosis: Diagnosis, around: Circumstances) -> list[Recommendation]:
+        """What can be done about it, best first; empty without models or for an unknown cause."""
+        if self.models is None or diagnosis.category in {UNKNOWN, NO_INCIDENT}:
+            return []
+        return self.models.recommend(diagnosis.category, diagnosis.transient_probability, diagnosis.anomaly, around)
 
     def classify(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Classify ``{"id", "source", "text"}``, a text of which nothing else is known."""
-        found = classify_record(record, self.rules)
-        return classify_record(record, self.rules, self.classifier) if found["category"] == UNKNOWN else found
+        return classify_record(record, self.rules, self.models)
 
 
 def load_brain(store: Store) -> Brain:
-    """The brain of this deployment; the starter model is trained on the spot where there is no champion."""
-    return Brain(read_rules(OperatorFiles(conf.include_paths(), store.good_files)), lambda: _champion(store))
+    """The brain of this deployment; the starter models are trained on the spot where there is no champion."""
+    rules = read_rules(OperatorFiles(conf.include_paths(), store.good_files))
+    return Brain(rules, lambda: _champion(store, rules))
 
 
 def brain_without_airflow() -> Brain:
@@ -100,17 +107,17 @@ def _may_train(champions: Sequence[ModelVersion]) -> bool:
     return newest is None or now() - newest > timedelta(days=1)
 
 
-def _champion(store: Store) -> Classifier | None:
+def _champion(store: Store, rules: RuleBook) -> TriageModels | None:
     from airflow_oncall.learn.starter import NAME, load_starter, train_starter
 
-    models = store.models
+    versions = store.models
     try:
-        found = load_starter(conf.models_path(), models)
-        if found is None and _may_train(models.champions(NAME)):
-            log.info("No champion: the starter model is trained from the shipped corpus")
-            train_starter(conf.models_path(), models)
-            found = load_starter(conf.models_path(), models)
-    except (OSError, StoreError, BadDataFile) as error:  # e.g. a disk that is full: rules go on alone
+        found = load_starter(conf.models_path(), versions)
+        if found is None and _may_train(versions.champions(NAME)):
+            log.info("No champion: the starter models are trained from the shipped corpus")
+            train_starter(conf.models_path(), versions, judge=Brain(rules).judge)
+            found = load_starter(conf.models_path(), versions)
+    except (OSError, StoreError, BadDataFile, TrainingSkipped) as error:  # e.g. a disk that is full: rules go on alone
         log.warning("No model: %s; rules decide alone", error)
         return None
-    return Classifier(*found) if found else None
+    return replace(found[0], version=found[1]) if found else None

@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_oncall.errors import BadSetting
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
 
 SECTION = "oncall"
 MODES = ("shadow", "ask", "auto")
@@ -41,7 +44,20 @@ OPTIONS: dict[str, Option] = {
         "Folder of policy.yaml and rules. Empty: AIRFLOW_HOME/include/oncall, else the shipped files.",
         "/opt/airflow/include/oncall",
     ),
-    "models_path": Option("", "string", "Folder of learned models. Empty: AIRFLOW_HOME/models.", "/opt/airflow/models"),
+    "models_path": Option(
+        "",
+        "string",
+        "Folder of learned models, or any object storage URL that Airflow can reach. Empty: AIRFLOW_HOME/models.",
+        "s3://aws_default@bucket/oncall/models",
+    ),
+    "train_min_rows": Option("200", "integer", "Training is skipped with fewer examples than this."),
+    "train_new_labels": Option("100", "integer", "This many new labels start a training before its week is over. 0: never."),
+    "train_approval": Option("False", "boolean", "A person approves in Airflow's UI before a newly trained model is promoted."),
+    "rollback_margin": Option(
+        "0.1",
+        "float",
+        "A champion whose repairs succeed this much less often than those under its predecessor is rolled back (0.1: ten points).",
+    ),
     "spool_path": Option("", "string", "Folder for failures noticed while the store was down. Empty: AIRFLOW_HOME/oncall/spool."),
     "spool_max_mb": Option("64", "integer", "The spool never grows beyond this many megabytes; what does not fit is logged."),
     "ignore_dags": Option("", "string", "Regular expression of dag_ids whose failures are not watched (matched whole).", "sandbox_.*"),
@@ -73,6 +89,17 @@ def _seconds(name: str) -> int:
     if not raw.strip().isdigit():
         raise BadSetting(f"[{SECTION}] {name} has value {raw!r}; it must be a whole number of seconds, e.g. {OPTIONS[name].default}")
     return int(raw)
+
+
+def _number(name: str) -> int:
+    raw = _raw(name)
+    if not raw.strip().isdigit():
+        raise BadSetting(f"[{SECTION}] {name} has value {raw!r}; it must be a whole number, e.g. {OPTIONS[name].default}")
+    return int(raw)
+
+
+def _flag(name: str) -> bool:
+    return _raw(name).strip().lower() in {"true", "1", "yes", "on"}
 
 
 def airflow_home() -> Path:
@@ -117,10 +144,43 @@ def shipped_include() -> Path:
     return include_paths()[0]
 
 
-def models_path() -> Path:
+def models_path() -> Path | ObjectStoragePath:
     """[oncall] models_path."""
     configured = _raw("models_path")
-    return Path(configured) if configured else airflow_home() / "models"
+    if not configured:
+        return airflow_home() / "models"
+    if "://" not in configured or configured.startswith("file://"):
+        return Path(configured.removeprefix("file://"))
+    from airflow.sdk import ObjectStoragePath
+
+    return ObjectStoragePath(configured)
+
+
+def train_min_rows() -> int:
+    """[oncall] train_min_rows."""
+    return _number("train_min_rows")
+
+
+def train_new_labels() -> int:
+    """[oncall] train_new_labels."""
+    return _number("train_new_labels")
+
+
+def train_approval() -> bool:
+    """[oncall] train_approval."""
+    return _flag("train_approval")
+
+
+def rollback_margin() -> float:
+    """[oncall] rollback_margin, from 0 to 1."""
+    raw = _raw("rollback_margin")
+    try:
+        value = float(raw)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise BadSetting(f"[{SECTION}] rollback_margin has value {raw!r}; it must be a number from 0 to 1, e.g. 0.1")
+    return value
 
 
 def spool_path() -> Path:
@@ -160,7 +220,7 @@ def lookback() -> int:
 
 def policy_hook() -> bool:
     """[oncall] policy_hook."""
-    return _raw("policy_hook").strip().lower() in {"true", "1", "yes", "on"}
+    return _flag("policy_hook")
 
 
 def escalation_notifiers() -> list[dict[str, Any]]:

@@ -19,6 +19,14 @@ class StoreRefused(StoreError):
     """The store will never take this row, e.g. because a value is too long for its column. Trying again does not help."""
 
 
+class VersionTaken(StoreError):
+    """This version of a model is registered with another hash; the next version is free."""
+
+
+class ChampionChanged(StoreError):
+    """The champion is no longer the one that the challenger was measured against; measure again."""
+
+
 class SchemaOutdated(StoreError):
     """The store's tables are missing or older than this code; ``airflow oncall db upgrade`` helps."""
 
@@ -55,6 +63,10 @@ class BadDataFile(OnCallError):
 
 class BadSetting(OnCallError):
     """An option of the ``[oncall]`` section has a value that cannot be used."""
+
+
+class TrainingSkipped(OnCallError):
+    """There is nothing to train now; the message is the reason, and nothing has to be done about it."""
 
 
 class UntrustedModel(OnCallError):

@@ -312,3 +312,7 @@ class ModelVersion:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     promoted_at: datetime | None = None
     """When it became champion; ``None`` for a challenger."""
+    withdrawn_at: datetime | None = None
+    """When it was rolled back; it does not come back by itself."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of every file of its folder, by name."""

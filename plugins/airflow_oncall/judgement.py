@@ -28,10 +28,13 @@ from airflow_oncall.rest import AirflowApi
 from airflow_oncall.store.operator_files import OperatorFiles
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
+from airflow_oncall.triage.models import Circumstances, Remedy
 
 log = logging.getLogger(__name__)
 
 LOG_CHARACTERS = 20_000
+SHOWN = 3
+"""Remedies named in a decision's reasons."""
 _STATE_AFTER = {
     Verdict.AUTO: State.ACTING,
     Verdict.WAIT: State.WAITING,
@@ -98,6 +101,7 @@ class Judgement:
             task = api.task(incident.ref.dag_id, incident.ref.task_id)
         except NotFound:
             return Situation(incident, diagnosis, self._mode, is_removed=True)
+        ranking = self.brain.recommend(diagnosis, self._circumstances(incident))
         return Situation(
             incident=incident,
             diagnosis=diagnosis,
@@ -108,7 +112,22 @@ class Judgement:
             used_here=read.attempts(incident.ref),
             used_this_hour=read.attempts(since=now() - timedelta(hours=1)),
             failed_repairs=sum(outcome.kind is OutcomeKind.FAILED_SAME for outcome in read.outcomes(incident.id)),
+            chance=next((one.probability for one in ranking if one.remedy == self._remedy(incident, diagnosis)), None),
+            advice=", ".join(f"{one.remedy} {one.probability:.0%}" for one in ranking[:SHOWN]),
         )
+
+    def _remedy(self, incident: Incident, diagnosis: Diagnosis) -> Remedy:
+        """What the policy would do."""
+        if incident.kind is Kind.DAG_RUN:
+            return Remedy(ActionKind.CLEAR_RUN)
+        rule = self.policy.categories.get(diagnosis.category)
+        return Remedy(ActionKind.CLEAR_TASK, waits=bool(rule and rule.wait_seconds))
+
+    def _circumstances(self, incident: Incident) -> Circumstances:
+        """What is known beside the text: the try, how repairs of this task and of its like ended, the time of day (UTC)."""
+        resolved, failed = self._store.labels.earlier_repairs(incident.ref.dag_id, incident.ref.task_id, incident.fingerprint)
+        at = now()
+        return Circumstances(incident.try_number, resolved, failed, at.hour, at.weekday())
 
     def _fetch_log(self, api: AirflowApi, incident: Incident, seen: Occurrence) -> str:
         """The try's log tail, stored with its occurrence; a log that cannot be had is no reason to stop."""

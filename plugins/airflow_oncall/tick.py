@@ -30,6 +30,7 @@ from airflow_oncall.store import open_store
 from airflow_oncall.store.ledger import LostClaim
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
+from airflow_oncall.upkeep import look_after_models
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,10 @@ def run_tick(seconds: float = 45, linger: float = 12) -> TickResult:
     """
     store = open_store()
     replay(store.intake)
-    return Tick(store, open_api(), Judgement(store)).run(seconds, linger)
+    api = open_api()
+    result = Tick(store, api, Judgement(store)).run(seconds, linger)
+    look_after_models(store, api)
+    return result
 
 
 class Tick:

@@ -49,6 +49,12 @@ def test_each_rung_that_forbids_a_repair_escalates_and_says_why(situation: dict[
     assert reason in decision.reasons[0]
 
 
+def test_what_earlier_outcomes_say_of_the_repair_counts_before_what_the_text_says() -> None:
+    decision = decided(chance=0.3, advice="clear_task 30%, escalate 70%")
+    assert (decision.probability, decision.verdict) == (0.3, decided(diagnosis=replace(NETWORK, transient_probability=0.3)).verdict)
+    assert "By earlier outcomes: clear_task 30%, escalate 70%." in decision.reasons
+
+
 @pytest.mark.parametrize(
     ("situation", "reason"),
     [

@@ -2,50 +2,67 @@
 
 from __future__ import annotations
 
-import argparse
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.examples import few_examples
 
-from airflow_oncall import brain, conf
-from airflow_oncall.cli import commands, doctor
-from airflow_oncall.cli.definition import COMMANDS
+from airflow_oncall import brain, conf, training
+from airflow_oncall.__main__ import parser
+from airflow_oncall.cli import commands, doctor, learning, models, terminal
+from airflow_oncall.learn.dataset import Example
 from airflow_oncall.store.sql import Store
 
 Run = Callable[..., int]
+RULES = Path(__file__).parents[2] / "include" / "oncall" / "rules"
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """AIRFLOW_HOME with nothing in it."""
     monkeypatch.setattr(conf, "airflow_home", lambda: tmp_path)
-    monkeypatch.setattr(commands, "read_like_a_server", lambda: None)
+    monkeypatch.setattr(terminal, "read_like_a_server", lambda: None)
     return tmp_path
 
 
 @pytest.fixture
 def deployment(home: Path, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store that every command opens."""
-    for module in (commands, doctor, brain):
+    for module in (commands, doctor, learning, models, brain, training):
         monkeypatch.setattr(module, "open_store", lambda **_: sqlite_store)
     return sqlite_store
+
+
+@pytest.fixture
+def own(deployment: Store, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The operator's include folder, empty; what is shipped are the rules and a corpus that trains in a moment."""
+    shipped = home / "shipped"
+    (shipped / "corpus").mkdir(parents=True)
+    (shipped / "rules").symlink_to(RULES)
+    (shipped / "corpus" / "few.jsonl").write_text("".join(map(_corpus_line, few_examples())), encoding="utf-8")
+    monkeypatch.setattr(conf, "include_paths", lambda: [home / "own", shipped])
+    monkeypatch.setattr(conf, "train_min_rows", lambda: 50)
+    return home / "own"
+
+
+def _corpus_line(example: Example) -> str:
+    engine, scenario = example.group.split(":")
+    row = {"text": example.text, "category": example.category, "transient": example.transient}
+    return json.dumps({**row, "provenance": {"engine": engine, "scenario": scenario}}) + "\n"
 
 
 @pytest.fixture
 def oncall(home: Path) -> Run:
     """``oncall("list", "--format", "json")`` parses as Airflow does, runs, and gives the exit code."""
 
-    def run(name: str, *words: str) -> int:
-        command = next(one for one in COMMANDS if one.name == name)
-        parser = argparse.ArgumentParser()
-        for arg in getattr(command, "args", ()):
-            arg.add_to_parser(parser)
-        function = getattr(doctor if name == "doctor" else commands, {"list": "list_incidents", "show": "show_incident"}.get(name, name))
+    def run(*words: str) -> int:
         try:
-            return int(function(parser.parse_args(words)))
+            asked = parser().parse_args(words)
+            return int(asked.func(asked))
         except SystemExit as ended:
             return int(ended.code or 0)
 
@@ -57,6 +74,7 @@ def standard_input(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
     """Puts bytes on standard input."""
 
     def put(content: bytes) -> None:
-        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+        lines = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8")
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content), readline=lines.readline))
 
     return put

@@ -79,13 +79,13 @@ def test_a_report_for_people_stops_at_fifty(many_failures: int, oncall: Run, cap
     assert capsys.readouterr().out.count("open") + 10 == many_failures
 
 
-def test_classify_answers_a_text(deployment: Store, oncall: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_classify_answers_a_text(own: Path, oncall: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert oncall("classify", "--text", "java.lang.OutOfMemoryError: Java heap space") == 0
     assert json.loads(capsys.readouterr().out)["category"] == "memory_exhaustion"
 
 
 def test_classify_goes_on_after_bytes_that_are_no_utf_8(
-    deployment: Store, oncall: Run, standard_input: Callable[[bytes], None], capsys: pytest.CaptureFixture[str]
+    own: Path, oncall: Run, standard_input: Callable[[bytes], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     heap = b"java.lang.OutOfMemoryError: Java heap space"
     standard_input(b'{"id": 1, "text": "caf\xe9 ' + heap + b'"}\n\xff\xfe\n\n{"id": 4, "text": "' + heap + b'"}\n')
@@ -99,7 +99,7 @@ def test_classify_goes_on_after_bytes_that_are_no_utf_8(
 
 @pytest.mark.parametrize("line", [b"[]", b'{"id": 1}', b'{"id": 1, "text": 2}', b"{"])
 def test_classify_leaves_a_bad_line_out_and_names_it(
-    deployment: Store, oncall: Run, standard_input: Callable[[bytes], None], capsys: pytest.CaptureFixture[str], line: bytes
+    own: Path, oncall: Run, standard_input: Callable[[bytes], None], capsys: pytest.CaptureFixture[str], line: bytes
 ) -> None:
     standard_input(line + b"\n")
 

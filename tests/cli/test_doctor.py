@@ -94,7 +94,7 @@ def test_looking_at_the_model_trains_none(deployment: Store, home: Path) -> None
 
 def test_a_registered_model_that_is_refused_is_wrong(deployment: Store, home: Path) -> None:
     save_model(conf.models_path(), deployment.models, NAME, "1", {"number": 1}, {})
-    assert finding(doctor.model) == Finding("model", True, "classifier category 1")
+    assert finding(doctor.model) == Finding("model", True, "triage 1")
 
     (conf.models_path() / NAME / "1" / "model.joblib").write_bytes(b"altered")
 

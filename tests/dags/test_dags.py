@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from tests.examples import few_examples
 from tests.packaging.installation import ROOT, Installation
 from tests.simulated_airflow import SimulatedAirflow
 
@@ -49,10 +50,10 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.utils.db import initdb
 
 initdb()
-run = DagBag(DAGS, bundle_name="dags-folder").dags["oncall_triage"].test()
-(tick,) = run.get_task_instances()
+run = DagBag(DAGS, bundle_name="dags-folder").dags[DAG].test()
+ended = {one.task_id: {"state": str(one.state), "result": one.xcom_pull(task_ids=one.task_id)} for one in run.get_task_instances()}
 print()
-print(json.dumps({"state": str(tick.state), "result": tick.xcom_pull(task_ids="tick")}))
+print(json.dumps({"run": str(run.state), **ended}))
 """
 
 
@@ -81,11 +82,11 @@ def airflow() -> Iterator[SimulatedAirflow]:
 
 def test_every_file_is_imported_and_holds_our_dags_only(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"oncall_triage", "oncall_approval"}
+    assert set(bag.dags) == {"oncall_triage", "oncall_approval", "oncall_train"}
     assert set(bag.dags) <= OWN_DAG_IDS, "its own DAGs would become incidents"
 
 
-@pytest.mark.parametrize("dag_id", ["oncall_triage", "oncall_approval"])
+@pytest.mark.parametrize("dag_id", ["oncall_triage", "oncall_approval", "oncall_train"])
 def test_a_fresh_install_works_without_a_click(bag: DagBag, dag_id: str) -> None:
     dag = bag.dags[dag_id]
     assert dag.is_paused_upon_creation is False
@@ -116,6 +117,32 @@ def test_an_unanswered_question_still_reaches_the_task_that_carries_out_answers(
     assert question.response_timeout == timedelta(seconds=43200)
 
 
+def test_training_is_weekly_and_one_at_a_time(bag: DagBag) -> None:
+    train = bag.dags["oncall_train"]
+    schedule: Any = train.timetable
+    assert schedule.expression == "0 3 * * 0"
+    assert train.max_active_runs == 1
+    assert all(task.retries == 1 and task.execution_timeout for task in train.tasks)
+
+
+def test_training_goes_from_labels_to_a_champion_without_a_click(bag: DagBag) -> None:
+    train: Any = bag.dags["oncall_train"]
+    order = [task.task_id for task in train.topological_sort()]
+    assert order == ["collect", "validate", "train", "evaluate", "gate", "promote", "report"]
+    assert train.get_task("report").is_teardown, "it runs whatever happened, and hides nothing"
+    assert train.get_task("gate").downstream_task_ids == {"promote"}
+
+
+def test_a_promotion_can_wait_for_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__ONCALL__TRAIN_APPROVAL", "True")
+    train = DagBag(str(ROOT / "dags" / "oncall_train.py"), bundle_path=ROOT / "dags", bundle_name="oncall").dags["oncall_train"]
+    question: Any = train.get_task("approve")
+    assert question.upstream_task_ids == {"gate"}
+    assert question.downstream_task_ids == {"promote"}
+    assert (question.defaults, question.response_timeout) == (["Reject"], timedelta(seconds=43200)), "nobody answers: the champion stays"
+    assert question.execution_timeout is None, "a person may take longer than a task may run"
+
+
 def test_reading_the_files_touches_nothing_and_loads_nothing_heavy(somewhere: Installation) -> None:
     arguments = ["-c", PARSE, *map(str, FILES)]
     read = somewhere.run(*arguments, PYTHONPATH=str(ROOT / "plugins"), PYTHONDONTWRITEBYTECODE="1")
@@ -130,19 +157,53 @@ def test_reading_the_files_touches_nothing_and_loads_nothing_heavy(somewhere: In
 def test_a_triage_run_asks_about_a_task_that_failed(somewhere: Installation, airflow: SimulatedAirflow) -> None:
     host, port = airflow.url.removeprefix("http://").split(":")
     connection = {"conn_type": "http", "host": host, "port": int(port), "login": "oncall", "password": "secret"}
-    done = somewhere.run(
-        "-c",
-        f"DAGS = {str(ROOT / 'dags')!r}\n{RUN}",
-        AIRFLOW_CONN_ONCALL_AIRFLOW=json.dumps(connection),
-        AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags"),
-        AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
-        no_proxy="127.0.0.1",
-    )
-    assert done.returncode == 0, done.stderr
-    ended = json.loads(done.stdout.strip().splitlines()[-1])
-    assert ended["state"] == "success"
-    assert ended["result"]["noticed"] == 1
+    ended = run_dag("oncall_triage", somewhere, AIRFLOW_CONN_ONCALL_AIRFLOW=json.dumps(connection), no_proxy="127.0.0.1")
+    assert ended["tick"]["state"] == "success"
+    assert ended["tick"]["result"]["noticed"] == 1
     (question,) = airflow.mutations
     assert (question.what, question.path) == ("trigger", "oncall_approval/oncall-1-1")
     assert "nightly_orders.load" in question.body["conf"]["subject"]
     assert "database_connectivity" in question.body["conf"]["subject"]
+
+
+@pytest.mark.slow
+def test_a_training_run_makes_the_first_champion(somewhere: Installation, tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    for shipped in (ROOT / "include" / "oncall" / "corpus").iterdir():  # a file of the operator's takes the place of the shipped one
+        (tmp_path / "corpus" / shipped.name).touch()
+    rows = [
+        {"text": one.text, "category": one.category, "transient": one.transient, "provenance": {"engine": "few", "scenario": one.group}}
+        for one in few_examples()
+    ]
+    (tmp_path / "corpus" / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    models = tmp_path / "models"
+    settings = {"INCLUDE_PATH": tmp_path, "MODELS_PATH": models, "TRAIN_MIN_ROWS": 50}
+    ended = run_dag("oncall_train", somewhere, **{f"AIRFLOW__ONCALL__{name}": str(value) for name, value in settings.items()})
+    assert {name: one["state"] for name, one in ended.items() if name != "run"} == dict.fromkeys(ended.keys() - {"run"}, "success")
+    assert ended["promote"]["result"] == "0.1.0"
+    assert ended["report"]["result"]["promoted"] is True
+    assert (models / "triage" / "latest").read_text() == "0.1.0\n"
+    assert max(len(json.dumps(one)) for one in ended.values()) < 5000, "XComs stay small"
+
+
+@pytest.mark.slow
+def test_a_training_run_without_enough_rows_is_skipped_and_says_why(somewhere: Installation) -> None:
+    ended = run_dag("oncall_train", somewhere, AIRFLOW__ONCALL__TRAIN_MIN_ROWS="1000000")
+    assert ended["run"] == "success"
+    assert {ended[name]["state"] for name in ("collect", "train", "gate", "promote")} == {"skipped"}
+    assert ended["report"]["state"] == "success"
+    assert "fewer than [oncall] train_min_rows = 1000000" in ended["report"]["result"]["reasons"][0]
+
+
+def run_dag(dag_id: str, somewhere: Installation, **environment: str) -> dict[str, Any]:
+    """One run by Airflow itself: how it and its tasks ended, and what they returned."""
+    done = somewhere.run(
+        "-c",
+        f"DAGS, DAG = {str(ROOT / 'dags')!r}, {dag_id!r}\n{RUN}",
+        AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags"),
+        AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
+        **environment,
+    )
+    assert done.returncode == 0, done.stderr
+    ended: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return ended

@@ -4,21 +4,21 @@ import logging
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from airflow_oncall import conf
-from airflow_oncall.errors import BadDataFile, UntrustedModel
-from airflow_oncall.incident import CATEGORIES, ModelVersion
-from airflow_oncall.learn import corpus
+from airflow_oncall.errors import UntrustedModel
+from airflow_oncall.incident import ModelVersion
+from airflow_oncall.learn import corpus, starter
+from airflow_oncall.learn.dataset import Example
 from airflow_oncall.learn.registry import load_champion, load_model, save_model
 from airflow_oncall.learn.starter import NAME, load_starter, train_starter
-from airflow_oncall.triage.classifier import Classifier
-from airflow_oncall.triage.features import read_features
-
-SHIPPED = Path(__file__).parents[2] / "include" / "oncall"
+from airflow_oncall.triage.features import read_features, tokens
+from airflow_oncall.triage.table import Table
 
 
 class Registry:
@@ -31,11 +31,23 @@ class Registry:
     def register(self, model: ModelVersion) -> None:
         self.models[model.name, model.version] = model
 
-    def promote(self, name: str, version: str) -> None:
+    def describe(self, name: str, version: str, metrics: Mapping[str, Any], files: Mapping[str, str]) -> None:
+        self.models[name, version] = replace(self.models[name, version], metrics=metrics, files=files)
+
+    def promote(self, name: str, version: str, *, actor: str = "learn", reason: str = "", instead_of: str | None = None) -> None:
         self.order.append((name, version))
 
-    def champions(self, name: str) -> list[ModelVersion]:
+    def withdraw(self, name: str, version: str, *, actor: str = "learn", reason: str = "") -> None:
+        self.order.remove((name, version))
+
+    def champions(self, name: str) -> Sequence[ModelVersion]:
         return [self.models[key] for key in reversed(self.order) if key[0] == name]
+
+    def list(self, name: str | None = None) -> Sequence[ModelVersion]:
+        return [model for model in self.models.values() if name in (None, model.name)]
+
+    def get(self, name: str, version: str) -> ModelVersion | None:
+        return self.models.get((name, version))
 
 
 @pytest.fixture
@@ -56,41 +68,32 @@ def number(tmp_path: Path, registry: Registry) -> object:
     return loaded and loaded[0]["number"]
 
 
-def test_the_corpus_file_is_current() -> None:
-    assert (SHIPPED / corpus.FILE).read_text(encoding="utf-8") == corpus.render(), "run: python -m airflow_oncall.learn.corpus"
-
-
-def test_the_corpus_has_every_category_and_healthy_lines() -> None:
-    rows = corpus.read_corpus([SHIPPED])
-    assert {row["category"] for row in rows} == {*CATEGORIES, "none"}
-
-
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    [("{", "not JSON"), ("[]", "field 'text'"), ('{"text": "a", "category": "cats", "transient": null, "provenance": "x"}', "'cats'")],
-)
-def test_a_bad_corpus_row_is_named_by_its_line(line: str, problem: str) -> None:
-    with pytest.raises(BadDataFile, match=r"mine\.jsonl, line 2") as caught:
-        corpus.parse_corpus("mine.jsonl", "\n" + line)
-    assert problem in str(caught.value)
-
-
-def test_no_corpus_anywhere_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(BadDataFile, match="include_path"):
-        corpus.read_corpus([tmp_path])
-
-
-def test_starter_training_ends_with_a_champion_that_classifies(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conf, "include_paths", lambda: [SHIPPED])
+def test_starter_training_ends_with_a_champion_that_reads_texts(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, few: list[Example]
+) -> None:
+    monkeypatch.setattr(starter, "read_corpus", lambda: few)
     model = train_starter(tmp_path, registry)
-    assert model.metrics["rows"] == len(corpus.read_corpus([SHIPPED]))
+    assert (model.name, model.version, model.metrics["rows"]) == (NAME, "0.1.0", len(few))
     loaded = load_starter(tmp_path, registry)
     assert loaded is not None
-    classifier = Classifier(*loaded)
-    assert classifier.version == f"category {model.version}"
-    ranked = classifier.probabilities(read_features("java.lang.OutOfMemoryError: Java heap space"))
-    assert next(iter(ranked)) == "memory_exhaustion"
-    assert sum(ranked.values()) == pytest.approx(1.0)
+    models, name = loaded
+    assert name == models.version == "triage 0.1.0"
+    read = models.read(read_features("java.lang.OutOfMemoryError: Java heap space in worker 12"))
+    assert read.category == "memory_exhaustion"
+    assert sum(read.probabilities.values()) == pytest.approx(1.0)
+
+
+def test_the_table_stands_beside_the_pickle_and_says_the_same(tmp_path: Path, registry: Registry, few: list[Example]) -> None:
+    train_starter(tmp_path, registry, few)
+    loaded = load_starter(tmp_path, registry)
+    assert loaded is not None
+    table = Table.load((tmp_path / NAME / "0.1.0" / "table.json").read_bytes())
+    text = "java.lang.OutOfMemoryError: Java heap space in worker 12"
+    assert table.probabilities(tokens(text)) == pytest.approx(dict(loaded[0].read(read_features(text)).probabilities), abs=1e-3)
+
+
+def test_a_second_training_has_a_version_of_its_own(tmp_path: Path, registry: Registry, few: list[Example]) -> None:
+    assert [train_starter(tmp_path, registry, few).version for _ in range(2)] == ["0.1.0", "0.2.0"]
 
 
 def test_the_reigning_champion_is_loaded(tmp_path: Path, two_champions: Registry) -> None:

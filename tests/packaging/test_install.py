@@ -14,7 +14,7 @@ from airflow_oncall import conf
 
 pytestmark = pytest.mark.slow
 
-DAGS = ["oncall_approval", "oncall_triage"]
+DAGS = ["oncall_approval", "oncall_train", "oncall_triage"]
 LOADED = """
 import json, sys
 from airflow.configuration import conf
@@ -47,7 +47,7 @@ def times_listed(answer: Answer) -> int:
     return sum(row["name"] == "oncall" for row in answer.rows)
 
 
-def serves_both_dags_once(parsed: dict[str, Any]) -> bool:
+def serves_every_dag_once(parsed: dict[str, Any]) -> bool:
     """Whether all bundles together give our DAGs, each once, and nothing else."""
     return bool(parsed["errors"] == {} and parsed["dags"] == DAGS)
 
@@ -81,9 +81,9 @@ def test_the_wheel_brings_commands_defaults_plugin_and_provider(wheel_install: I
     assert "airflow-oncall" in {row["package_name"] for row in providers.rows}
 
 
-def test_the_wheels_bundle_serves_both_dags(wheel_install: Installation) -> None:
+def test_the_wheels_bundle_serves_every_dag(wheel_install: Installation) -> None:
     parsed = wheel_install.script(PARSED)
-    assert serves_both_dags_once(parsed), parsed
+    assert serves_every_dag_once(parsed), parsed
     assert Path(parsed["paths"]["oncall"]).is_relative_to(wheel_install.python.parents[1])
 
 
@@ -100,7 +100,7 @@ def test_folders_in_airflow_home_are_a_whole_install(folder_install: Installatio
     assert (folder_install.home / "oncall" / "oncall.db").is_file()
     assert (plugins / ".airflowignore").read_text() == "drafts/\nairflow_oncall/\n"
     parsed = folder_install.script(PARSED)
-    assert serves_both_dags_once(parsed), parsed
+    assert serves_every_dag_once(parsed), parsed
 
 
 def test_the_plugin_loader_runs_no_file_of_the_package_by_its_bare_name(folder_install: Installation) -> None:
@@ -114,7 +114,7 @@ def test_a_checkout_beside_airflow_serves_plugin_and_dags(bundle_install: Instal
     (plugins,) = bundle_install.airflow("plugins --output json")
     assert times_listed(plugins) == 1
     parsed = bundle_install.script(PARSED)
-    assert serves_both_dags_once(parsed), parsed
+    assert serves_every_dag_once(parsed), parsed
     assert Path(parsed["paths"]["oncall"]) == ROOT / "dags"
 
 

@@ -17,6 +17,7 @@ from airflow_oncall.judgement import Judgement
 from airflow_oncall.rest import AirflowApi, _login
 from airflow_oncall.store.sql import Store
 from airflow_oncall.tick import Tick, TickResult
+from airflow_oncall.triage.models import Circumstances, Recommendation
 
 ORDERS = TaskRef("nightly", "scheduled__2026-11-21", "load_orders")
 SHARDS = [TaskRef("shards", "manual__1", "work", index) for index in range(3)]
@@ -48,6 +49,12 @@ class Oracle:
     says: Diagnosis = NETWORK
     breaks: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    ranks: list[Recommendation] = field(default_factory=list)
+    circumstances: list[Circumstances] = field(default_factory=list)
+
+    def recommend(self, diagnosis: Diagnosis, around: Circumstances) -> list[Recommendation]:
+        self.circumstances.append(around)
+        return self.ranks
 
     def diagnose(self, text: str, exception_chain: Sequence[str], operator: str | None, killed: bool) -> Diagnosis:
         self.texts.append(text)

@@ -11,7 +11,8 @@ from tests.tick.scene import BUG, ORDERS, RATE_LIMIT, SHARDS, Scene
 from tests.waiting import until
 
 from airflow_oncall.errors import AirflowApiError
-from airflow_oncall.incident import OWN_DAG_IDS, State, TaskRef, Verdict
+from airflow_oncall.incident import OWN_DAG_IDS, ActionKind, State, TaskRef, Verdict
+from airflow_oncall.triage.models import Recommendation, Remedy
 
 ORDERS_FAILED = replace(vendor_was_down, ref=ORDERS)
 
@@ -299,3 +300,15 @@ def test_a_timed_out_run_is_asked_about_and_never_counted_as_repaired_when_nothi
     scene.tick()
     assert scene.incident.ref == TaskRef(ORDERS.dag_id, ORDERS.run_id)
     assert scene.state == State.ASKED
+
+
+def test_how_likely_the_repair_is_to_help_is_learned_from_how_earlier_ones_ended(failed: Scene) -> None:
+    failed.brain.ranks = [
+        Recommendation(Remedy(ActionKind.CLEAR_TASK, waits=True), 0.9),
+        Recommendation(Remedy(ActionKind.CLEAR_TASK), 0.7),
+    ]
+    failed.tick()
+    (decision,) = failed.store.reading.decisions(failed.incident.id)
+    assert decision.probability == 0.7, "the policy repairs at once, so what waiting would bring does not count"
+    assert "By earlier outcomes: clear_task after a wait 90%, clear_task 70%." in decision.reasons
+    assert [(around.try_number, around.successes, around.failures) for around in failed.brain.circumstances] == [(1, 0, 0)]

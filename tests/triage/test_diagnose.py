@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.examples import few_examples
 
-from airflow_oncall.triage.classifier import Classifier
+from airflow_oncall.learn.dataset import Example
+from airflow_oncall.learn.fitting import fit_models
 from airflow_oncall.triage.classify import classify_record
 from airflow_oncall.triage.diagnose import diagnose
+from airflow_oncall.triage.models import Calibration, TriageModels
 from airflow_oncall.triage.rulefile import parse_rules
 from airflow_oncall.triage.rules import RuleBook
 
 SHIPPED = Path(__file__).parents[2] / "include" / "oncall" / "rules"
 IN_HOUSE = "Traceback (most recent call last):\nshop.billing.LedgerFrozenProblem: period 7 is sealed"
 
+WRONG_RULE = "- {id: wrong, category: code_error, probability: 0.7, patterns: may not log in, test: ERROR - role 1 may not log in}"
 OUT_OF_MEMORY = json.dumps(
     {
         "level": "critical",
@@ -24,23 +29,19 @@ OUT_OF_MEMORY = json.dumps(
 )
 
 
-class Oracle:
-    """Stands in for a fitted pipeline: always the same answer."""
-
-    classes_ = ("code_error", "data_quality")
-
-    def __init__(self, *probabilities: float) -> None:
-        self.probabilities = probabilities
-        self.read: list[str] = []
-
-    def predict_proba(self, documents: list[str]) -> list[tuple[float, ...]]:
-        self.read += documents
-        return [self.probabilities for _ in documents]
-
-
 @pytest.fixture(scope="module")
 def rules() -> RuleBook:
     return parse_rules({path.name: path.read_text(encoding="utf-8") for path in sorted(SHIPPED.glob("*.yaml"))})
+
+
+@pytest.fixture(scope="module")
+def models() -> TriageModels:
+    """Trained on a small corpus, one label of a person and one repair that helped."""
+    labelled = Example("shop.TillJammed: drawer 3 will not open", "infrastructure_failure", True, "incident 12", "human", 5.0)
+    healed = Example(
+        "FileNotFoundError: [Errno 2] No such file or directory: 'bluebird envelope 3'", "missing_data", True, "incident 13", "outcome"
+    )
+    return replace(fit_models([*few_examples(), labelled, healed]).models, version="triage 9")
 
 
 def test_a_rule_decides_and_says_why(rules: RuleBook) -> None:
@@ -50,27 +51,9 @@ def test_a_rule_decides_and_says_why(rules: RuleBook) -> None:
     assert found.transient_probability < 0.5 < found.probability
 
 
-def test_the_model_speaks_where_no_rule_does(rules: RuleBook) -> None:
-    oracle = Oracle(0.2, 0.8)
-    found = diagnose(IN_HOUSE, rules=rules, classifier=Classifier(oracle, "category 9"))
-    assert (found.category, found.decided_by, found.model_version, found.probability) == ("data_quality", "model", "category 9", 0.8)
-    assert "LedgerFrozenProblem" in oracle.read[0]
-    assert any("model category 9: data_quality 0.80" in step for step in found.evidence)
-
-
-def test_an_unsure_model_leaves_an_anomaly(rules: RuleBook) -> None:
-    found = diagnose(IN_HOUSE, rules=rules, classifier=Classifier(Oracle(0.45, 0.45), "category 9"))
-    assert (found.category, found.anomaly, found.transient) == ("unknown", True, None)
-
-
 def test_without_a_model_what_no_rule_knows_is_unknown(rules: RuleBook) -> None:
     found = diagnose(IN_HOUSE, rules=rules)
     assert (found.category, found.anomaly, found.probability) == ("unknown", True, 0.0)
-
-
-def test_a_rule_is_never_overruled_by_the_model(rules: RuleBook) -> None:
-    found = diagnose("MemoryError", rules=rules, classifier=Classifier(Oracle(0.01, 0.99), "category 9"))
-    assert (found.category, found.decided_by, found.model_version) == ("memory_exhaustion", "rules", None)
 
 
 @pytest.mark.parametrize(
@@ -86,14 +69,6 @@ def test_a_vanished_process_is_judged_by_its_memory_evidence(rules: RuleBook, te
     found = diagnose(text, killed=True, rules=rules)
     assert (found.category, found.transient) == (category, True)
     assert 0.5 < found.probability < 0.9
-
-
-def test_what_a_person_marked_failed_is_never_run_again(rules: RuleBook) -> None:
-    assert diagnose("", by_hand=True, rules=rules).transient is False
-    found = diagnose("ConnectionResetError: [Errno 104] Connection reset by peer", by_hand=True, rules=rules)
-    assert (found.category, found.transient) == ("network_connectivity", False)
-    assert found.transient_probability < 0.5
-    assert found.evidence[0] == "a person marked it failed"
 
 
 def test_exception_classes_alone_are_enough(rules: RuleBook) -> None:
@@ -122,3 +97,67 @@ def test_a_record_without_a_failure_is_none(rules: RuleBook, text: str | None) -
 def test_hostile_text_is_answered(rules: RuleBook) -> None:
     for text in ("\x00" * 1_000, "a." * 100_000 + "Error", "(" * 50_000, "{" * 50_000, "error: " * 40_000, "Caused by: " * 5_000):
         assert classify_record({"id": "x", "text": text}, rules)["category"]
+
+
+class TestWithModels:
+    """The whole ladder: memory, rules, models, unknown."""
+
+    def test_a_person_beats_a_rule(self, rules: RuleBook, models: TriageModels) -> None:
+        text = "shop.TillJammed: drawer 8, [Errno 28] No space left on device"
+        assert diagnose(text, rules=rules).category == "storage_exhaustion"
+        found = diagnose(text, rules=rules, models=models)
+        assert (found.category, found.transient, found.decided_by) == ("infrastructure_failure", True, "memory")
+        assert found.evidence[0].startswith("a person labelled the like: incident 12 is infrastructure_failure (cosine 0.")
+        assert "class:TillJammed" in found.evidence[0] or "drawer" in found.evidence[0]
+        assert found.model_version == "triage 9"
+
+    def test_a_rule_decides_and_the_models_say_how_sure_it_is(self, rules: RuleBook, models: TriageModels) -> None:
+        text = "java.lang.OutOfMemoryError: Java heap space in worker 4"
+        found = diagnose(text, rules=rules, models=models)
+        assert (found.category, found.decided_by, found.anomaly) == ("memory_exhaustion", "rules", False)
+        assert found.evidence[-1].startswith("model triage 9: memory_exhaustion ")
+
+    def test_the_model_speaks_where_no_rule_does(self, models: TriageModels) -> None:
+        found = diagnose("ERROR - role 7 may not log in, password expired", rules=RuleBook(), models=models)
+        assert (found.category, found.decided_by, found.transient) == ("authentication", "model", False)
+        assert found.transient_probability < 0.5 < found.probability
+        assert found.evidence[0] == "no rule fires"
+        assert found.evidence[-1].startswith("carried by ")
+
+    def test_the_models_are_silent_about_a_text_unlike_anything_seen(self, models: TriageModels) -> None:
+        found = diagnose(IN_HOUSE, rules=RuleBook(), models=models)
+        assert (found.category, found.anomaly, found.probability, found.transient) == ("unknown", True, 0.0, None)
+        assert "unlike anything seen (distance " in found.evidence[-1]
+
+    def test_an_unsure_model_leaves_an_anomaly(self, models: TriageModels) -> None:
+        text = "ERROR - role 7 may not log in, password expired"
+        found = diagnose(text, rules=RuleBook(), models=replace(models, sure=1.0))
+        assert (found.category, found.anomaly) == ("unknown", True)
+
+    def test_a_rule_that_fires_on_alien_text_is_flagged(self, rules: RuleBook, models: TriageModels) -> None:
+        text = "acme.yard.BerthTaken: the hoist berth kraken zebra quartz lantern says Connection refused"
+        found = diagnose(text, rules=rules, models=models)
+        assert (found.decided_by, found.anomaly) == ("rules", True)
+
+    def test_models_overrule_a_rule_only_where_they_were_measured_to_be_right(self, models: TriageModels) -> None:
+        wrong = parse_rules({"w.yaml": WRONG_RULE})
+        text = "ERROR - role 7 may not log in, password expired"
+        assert diagnose(text, rules=wrong, models=models).category == "code_error"
+        proved = replace(models, rule_trust=Calibration({}, -2.0), model_trust=Calibration({}, 2.0))
+        found = diagnose(text, rules=wrong, models=proved)
+        assert (found.category, found.decided_by) == ("authentication", "model")
+        assert found.evidence[0] == "the models are surer (0.88) than the rule (0.12)"
+        assert found.evidence[1].startswith("rule wrong ")
+        assert found.probability == pytest.approx(0.88, abs=0.01)
+
+    def test_how_the_like_of_it_ended_fills_in_what_a_rule_leaves_open(self, rules: RuleBook, models: TriageModels) -> None:
+        text = "FileNotFoundError: [Errno 2] No such file or directory: 'bluebird envelope 7'"
+        assert diagnose(text, rules=rules).transient is None
+        found = diagnose(text, rules=rules, models=models)
+        assert (found.category, found.transient) == ("missing_data", True)
+        assert "the like of it succeeded when run again: incident 13" in found.evidence[-1]
+
+    @pytest.mark.parametrize("text", ["", "\x00" * 99, "all went well"])
+    def test_a_text_that_shows_no_failure_is_no_anomaly(self, rules: RuleBook, models: TriageModels, text: str) -> None:
+        found = diagnose(text, rules=rules, models=models)
+        assert (found.category, found.anomaly) == ("none", False)

@@ -19,9 +19,15 @@ from airflow_oncall.triage.identifiers import identifiers
         ("user=app,db=shop,app=psql,client=10.0.0.5 FATAL:  no", {"database": "shop", "host": "10.0.0.5"}),
         ("HTTPSConnectionPool(host='api.partner.io', port=443): Read timed out", {"host": "api.partner.io", "port": "443"}),
         ('pods "load-abc12" not found in namespace etl', {"pod": "load-abc12", "namespace": "etl"}),
-        ("<TaskInstance: sales.group.load manual__2031-02-03 [queued]>", {"dag_id": "sales", "task_id": "group.load", "run_id": "manual__2031-02-03"}),
+        (
+            "<TaskInstance: sales.group.load manual__2031-02-03 [queued]>",
+            {"dag_id": "sales", "task_id": "group.load", "run_id": "manual__2031-02-03"},
+        ),
         ("<TaskInstance: sales.load 2031-02-03 04:05:06+00:00 [queued]> dag_id=sales", {"dag_id": "sales", "task_id": "load"}),
-        ("Command '['airflow', 'tasks', 'run', 'sales', 'load', 'daily_7', '--local']'", {"dag_id": "sales", "task_id": "load", "run_id": "daily_7"}),
+        (
+            "Command '['airflow', 'tasks', 'run', 'sales', 'load', 'daily_7', '--local']'",
+            {"dag_id": "sales", "task_id": "load", "run_id": "daily_7"},
+        ),
         ("Marking run <DagRun sales @ 2031-02-03 04:05:06+00:00: daily_7, state:running> failed", {"dag_id": "sales", "run_id": "daily_7"}),
         ("Database 'shop' on server 'wh.internal' is not currently available", {"database": "shop", "host": "wh.internal"}),
         ("Command exited with code 137", {"exit_code": "137"}),

@@ -99,6 +99,10 @@ class Situation:
     used_this_hour: int = 0
     failed_repairs: int = 0
     """Repairs of this incident after which it failed with the same cause."""
+    chance: float | None = None
+    """P(the repair resolves it), as the confidence model has it; without one, P(a re-run can help) counts."""
+    advice: str = ""
+    """How the models rank what can be done, for people."""
 
     @property
     def attempts(self) -> int:
@@ -143,7 +147,8 @@ def _ladder(situation: Situation, policy: Policy, probability: float) -> Decisio
 
 def _probability(situation: Situation, policy: Policy) -> float:
     factor = policy.after_failure.probability_factor**situation.failed_repairs
-    return round(situation.diagnosis.transient_probability * factor, 4)
+    chance = situation.diagnosis.transient_probability if situation.chance is None else situation.chance
+    return round(chance * factor, 4)
 
 
 def _wait(situation: Situation, policy: Policy) -> int:
@@ -197,6 +202,7 @@ def _decision(situation: Situation, verdict: Verdict, action: ActionKind, probab
         f"Category {diagnosis.category} with probability {diagnosis.probability:.0%}, by {diagnosis.decided_by}"
         + (f" ({diagnosis.model_version})." if diagnosis.model_version else "."),
         *(f"Evidence: {line}" for line in diagnosis.evidence[:3]),
+        *((f"By earlier outcomes: {situation.advice}.",) if situation.advice else ()),
         *((f"{situation.failed_repairs} repair(s) failed with the same cause before.",) if situation.failed_repairs else ()),
     )
     return Decision(

@@ -1,45 +1,22 @@
-"""The commands, but for ``doctor``. Each loads what it needs when it runs, and returns its exit code."""
+"""The commands about incidents. Each loads what it needs when it runs, and returns its exit code."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
-from functools import wraps
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from airflow_oncall.cli.definition import REPORT_LINES
-from airflow_oncall.connections import read_like_a_server
+from airflow_oncall.cli.terminal import command, complain, print_json
 from airflow_oncall.errors import OnCallError
 from airflow_oncall.incident import Incident, State
 from airflow_oncall.store import open_store
-
-Command = Callable[[argparse.Namespace], int]
-
-
-def command(run: Command) -> Command:
-    """Give a command the connections of Airflow's database, and its errors one line instead of a traceback."""
-
-    @wraps(run)
-    def guarded(args: argparse.Namespace) -> int:
-        read_like_a_server()
-        _log_to_stderr()
-        try:
-            code = run(args)
-        except OnCallError as error:
-            print(f"oncall: {error}", file=sys.stderr)
-            code = 1
-        if code:  # `airflow` itself ignores what a command returns
-            raise SystemExit(code)
-        return code
-
-    return guarded
 
 
 @command
@@ -59,7 +36,7 @@ def list_incidents(args: argparse.Namespace) -> int:
     store = open_store()
     incidents = store.reading.incidents([State(state) for state in args.state or ()], args.dag_id, args.limit)
     if args.format == "json":
-        _print_json([_plain(incident) for incident in incidents])
+        print_json([_plain(incident) for incident in incidents])
         return 0
     table = Table("id", "state", "category", "task instance", "try", "since (UTC)", "last", title=f"{len(incidents)} incident(s)")
     for one in incidents:
@@ -87,7 +64,7 @@ def show_incident(args: argparse.Namespace) -> int:
     whole = {"incident": _plain(incident)} | {name: [_plain(one) for one in found] for name, found in parts.items()}
     whole |= {"labels": read.labels(incident.id), "history": read.history(incident.id)}
     if args.format == "json":
-        _print_json(whole)
+        print_json(whole)
     else:
         from airflow_oncall.cli.pages import print_incident
 
@@ -113,7 +90,7 @@ def classify(args: argparse.Namespace) -> int:
             print(json.dumps(brain.classify(_record(line))), flush=True)
         except ValueError as error:
             wrong += 1
-            print(f"oncall: standard input, line {number}: {error}; the line was left out", file=sys.stderr)
+            complain(f"standard input, line {number}: {error}; the line was left out")
     return 1 if wrong else 0
 
 
@@ -124,7 +101,7 @@ def report(args: argparse.Namespace) -> int:
     limit = args.limit if args.limit is not None else sys.maxsize if as_json else REPORT_LINES
     summary = open_store().report.summary(limit)
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return 0
     table = Table("task instance", "category", "decision", "action", "outcome", "state", "to action", "to outcome")
     for one in summary["incidents"]:
@@ -137,13 +114,6 @@ def report(args: argparse.Namespace) -> int:
     return 0
 
 
-def _log_to_stderr() -> None:
-    """Airflow logs to standard output, which belongs to a command's own answer."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
-            handler.setStream(sys.stderr)
-
-
 def _record(line: bytes) -> dict[str, Any]:
     record = json.loads(line.decode("utf-8", "replace"))
     if not isinstance(record, dict) or not isinstance(record.get("text"), str) or "id" not in record:
@@ -154,7 +124,3 @@ def _record(line: bytes) -> dict[str, Any]:
 def _plain(noun: Any) -> dict[str, Any]:
     plain = asdict(noun)
     return plain | {"ref": str(noun.ref)} if isinstance(noun, Incident) else plain
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, default=str, ensure_ascii=False))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
 
-from airflow_oncall.incident import State
+from airflow_oncall.incident import CATEGORIES, NO_INCIDENT, State
 
-_COMMANDS = "airflow_oncall.cli.commands."
+_COMMANDS, _LEARNING, _MODELS, _DATA = (f"airflow_oncall.cli.{name}." for name in ("commands", "learning", "models", "data"))
 REPORT_LINES = 50
 """Incidents that ``report`` shows to people unless told otherwise."""
 
@@ -17,6 +17,75 @@ ARG_REPORT_LIMIT = Arg(("--limit",), type=int, help=f"at most so many, newest fi
 ARG_ID = Arg(("incident_id",), type=int, metavar="ID", help="number of the incident")
 ARG_TEXT = Arg(("--text",), help="classify this text instead of JSON lines on standard input")
 ARG_FORMAT = Arg(("--format",), choices=("text", "json"), default="text", help="text for people, json for programs (default text)")
+ARG_STARTER = Arg(("--starter",), action="store_true", help="train from the corpus alone, without search and gate; takes seconds")
+ARG_FORCE = Arg(("--force",), action="store_true", help="train though nothing is new since the last training")
+ARG_DATA = Arg(("--data",), metavar="FILE", help="labelled failures, .jsonl or .csv with text and category (also, transient)")
+ARG_INTERACTIVE = Arg(
+    ("--interactive",), action="store_true", help="type or paste texts, see each diagnosis with what carried it, say what is right"
+)
+ARG_ANSWERS = Arg(("--answers",), metavar="FILE", help="keep right answers here (default corpus/feedback.jsonl of [oncall] include_path)")
+ARG_CATEGORY = Arg(("--category",), choices=(*CATEGORIES, NO_INCIDENT), metavar="CATEGORY", help="the true category")
+ARG_ACTION_CORRECT = Arg(("--action-correct",), choices=("yes", "no"), help="whether the newest decision was right")
+ARG_FALSE_POSITIVE = Arg(("--false-positive",), action="store_true", help="there was no failure")
+ARG_COMMENT = Arg(("--comment",), default="", help="anything else; secrets in it are masked")
+ARG_USER = Arg(("--user",), help="who says so (default the user of this shell)")
+ARG_LOG = Arg(("--text",), help="the text; without it, all of standard input")
+ARG_VERSION = Arg(("version",), metavar="VERSION", help="a version that `models list` shows")
+ARG_ANY_VERSION = Arg(("version",), metavar="VERSION", nargs="?", help="a version that `models list` shows (default the champion)")
+ARG_REASON = Arg(("--reason",), help="kept with your name in the audit log")
+ARG_ARCHIVE = Arg(("file",), metavar="FILE", help="the archive, .zip")
+ARG_LABELLED = Arg(("file",), metavar="FILE", help="labelled failures, .jsonl or .csv with text and category")
+ARG_CLEAN = Arg(("--clean",), metavar="OUT", help="write the rows that are fit, mended and with secrets masked, to this .jsonl or .csv")
+ARG_INCIDENTS = Arg(
+    ("file",),
+    metavar="FILE.csv",
+    help="columns timestamp, title, description; optional service, severity, resolution_time, solution, tags, success, category, transient",
+)
+
+MODELS = (
+    ActionCommand(
+        name="list",
+        help="Every version with its state and figures, the newest first",
+        func=lazy_load_command(_MODELS + "list_models"),
+        args=(ARG_FORMAT,),
+    ),
+    ActionCommand(
+        name="info",
+        help="The card of one version; as json everything that is registered of it",
+        func=lazy_load_command(_MODELS + "model_info"),
+        args=(ARG_ANY_VERSION, ARG_FORMAT),
+    ),
+    ActionCommand(
+        name="verify",
+        help="Compare every file of every version with its registered SHA-256, without loading any",
+        func=lazy_load_command(_MODELS + "verify_models"),
+        args=(ARG_FORMAT,),
+    ),
+    ActionCommand(
+        name="promote",
+        help="Make a version champion, after loading it once; running triage takes it up without a restart",
+        func=lazy_load_command(_MODELS + "promote_model"),
+        args=(ARG_VERSION, ARG_REASON),
+    ),
+    ActionCommand(
+        name="rollback",
+        help="Withdraw the champion; its predecessor reigns again",
+        func=lazy_load_command(_MODELS + "roll_back"),
+        args=(ARG_REASON,),
+    ),
+    ActionCommand(
+        name="export",
+        help="Write a version with its card and figures to an archive, e.g. as a backup",
+        func=lazy_load_command(_MODELS + "export_model"),
+        args=(ARG_VERSION, ARG_ARCHIVE),
+    ),
+    ActionCommand(
+        name="import",
+        help="Put an exported version back; only files that this store registered itself are taken",
+        func=lazy_load_command(_MODELS + "import_model"),
+        args=(ARG_ARCHIVE,),
+    ),
+)
 
 COMMANDS: tuple[CLICommand, ...] = (
     GroupCommand(
@@ -60,6 +129,43 @@ COMMANDS: tuple[CLICommand, ...] = (
         help="Incidents with decision, action, outcome and times",
         func=lazy_load_command(_COMMANDS + "report"),
         args=(ARG_REPORT_LIMIT, ARG_FORMAT),
+    ),
+    ActionCommand(
+        name="feedback",
+        help="Say what was true of an incident; training learns from it",
+        func=lazy_load_command(_LEARNING + "feedback"),
+        args=(ARG_ID, ARG_CATEGORY, ARG_ACTION_CORRECT, ARG_FALSE_POSITIVE, ARG_COMMENT, ARG_USER),
+    ),
+    ActionCommand(
+        name="train",
+        help="Train as the weekly DAG does: collect, validate, train, evaluate, gate, promote",
+        func=lazy_load_command(_LEARNING + "train"),
+        args=(ARG_STARTER, ARG_FORCE, ARG_FORMAT),
+    ),
+    ActionCommand(
+        name="evaluate",
+        help="Measure rules alone, models alone and the ladder of both on labelled failures, or ask about texts one by one",
+        func=lazy_load_command(_LEARNING + "evaluate"),
+        args=(ARG_DATA, ARG_INTERACTIVE, ARG_ANSWERS, ARG_FORMAT),
+    ),
+    GroupCommand(name="models", help="Learned models and which of them reigns", subcommands=MODELS),
+    ActionCommand(
+        name="test-features",
+        help="Show what triage reads in a text, and whether the table scorer answers as the pickle does",
+        func=lazy_load_command(_LEARNING + "show_features"),
+        args=(ARG_LOG, ARG_FORMAT),
+    ),
+    ActionCommand(
+        name="validate-data",
+        help="Check a file of labelled failures row by row; exit code 1 where something is wrong and --clean is not given",
+        func=lazy_load_command(_DATA + "validate_data"),
+        args=(ARG_LABELLED, ARG_CLEAN, ARG_FORMAT),
+    ),
+    ActionCommand(
+        name="import-incidents",
+        help="Learn from incidents that another tool kept: they become rows of the corpus in [oncall] include_path",
+        func=lazy_load_command(_DATA + "import_incidents"),
+        args=(ARG_INCIDENTS, ARG_FORMAT),
     ),
 )
 

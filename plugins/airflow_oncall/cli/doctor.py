@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.text import Text
 
 from airflow_oncall import conf
-from airflow_oncall.cli.commands import command
+from airflow_oncall.cli.terminal import command
 from airflow_oncall.errors import AirflowApiError, BadDataFile, BadSetting, NotFound, OnCallError, SchemaOutdated, StoreError
 from airflow_oncall.rest import AirflowApi, open_api
 from airflow_oncall.store import open_store
 from airflow_oncall.store.sql import Store
 
 MEND_FILE = "mend the file; until then its last good version stays in force"
-DAGS = ("oncall_triage", "oncall_approval")
+DAGS = ("oncall_triage", "oncall_approval", "oncall_train")
 
 
 class Wrong(OnCallError):
@@ -116,7 +116,7 @@ def model(patient: Patient) -> str:
     models = patient.store.models
     loaded = load_starter(conf.models_path(), models)
     if loaded:
-        return f"classifier {loaded[1]}"
+        return loaded[1]
     if models.champions(NAME):
         raise Wrong("no registered model can be trusted, rules decide alone", "the warnings above say why; restore the file or train again")
     return "none yet: the first triage run trains the starter model"

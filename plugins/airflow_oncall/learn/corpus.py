@@ -1,79 +1,95 @@
-"""The starter corpus: short honest failure texts, rendered from knowledge of the field, and lines that are no failure.
+"""The shipped corpus: failures recorded by the fault lab or rendered from the engines' own catalogues, and healthy texts.
 
-``python -m airflow_oncall.learn.corpus`` writes ``include/oncall/corpus/starter.jsonl`` anew; a test keeps it current.
+A row is one JSON object a line: ``text``, ``category``, ``transient``, ``provenance`` and optionally ``also``.
+Rows that people of this site gave (imported incidents, answers) also say their ``origin``, ``weight`` and ``given_at``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from itertools import cycle
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from airflow_oncall import conf
 from airflow_oncall.errors import BadDataFile
 from airflow_oncall.incident import CATEGORIES, NO_INCIDENT
-from airflow_oncall.learn.scenarios import FRAMES, HEALTHY_FRAMES, SCENARIOS
+from airflow_oncall.learn.dataset import CORPUS, ORIGINS, Example
 
-FILE = Path("corpus") / "starter.jsonl"
-FIELDS = ("text", "category", "transient", "provenance")
-
-Row = dict[str, str | bool | None]
-
-
-def rows() -> Iterator[Row]:
-    """Every scenario in two surroundings, so that a model cannot lean on the noise around the cause."""
-    failing, healthy = cycle(FRAMES), cycle(HEALTHY_FRAMES)
-    for scenario in SCENARIOS:
-        frames = healthy if scenario.category == NO_INCIDENT else failing
-        for number, message in enumerate(scenario.messages):
-            for _ in range(2):
-                yield {
-                    "text": next(frames).format(message=message),
-                    "category": scenario.category,
-                    "transient": scenario.transient,
-                    "provenance": f"rendered:{scenario.name}:{number}",
-                }
+FOLDER = "corpus"
+LABELS = (*CATEGORIES, NO_INCIDENT)
+REQUIRED = ("text", "category", "transient", "provenance")
+RENDERED_WEIGHT = 0.5
+"""What a row rendered from a catalogue weighs against one that a real program wrote."""
 
 
-def render() -> str:
-    """The corpus file's text."""
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows())
+def read_corpus(folders: Sequence[Path] | None = None) -> list[Example]:
+    """Every row of every file (default: of ``[oncall] include_path`` and the shipped ones).
+
+    A file of an earlier folder takes the place of one of the same name in a later folder; others stand beside each other.
+    Raises :class:`BadDataFile` naming file, line and field of the first wrong row.
+    """
+    paths: dict[str, Path] = {}
+    for folder in folders if folders is not None else conf.include_paths():
+        for path in sorted((folder / FOLDER).glob("*.jsonl")):
+            paths.setdefault(path.name, path)
+    if not paths:
+        raise BadDataFile(f"{FOLDER}/*.jsonl", "in none of the include folders; install the package again or set [oncall] include_path")
+    return [example for path in paths.values() for example in parse_corpus(str(path), path.read_bytes())]
 
 
-def parse_corpus(path: str, text: str) -> list[Row]:
-    """Rows of a corpus file. Raises :class:`BadDataFile` naming the line."""
-    return [_row(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+def parse_corpus(path: str, content: bytes | str) -> list[Example]:
+    """Rows of one corpus file."""
+    lines = content.splitlines() if isinstance(content, bytes) else content.encode().splitlines()
+    return [_example(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _row(path: str, number: int, line: str) -> Row:
+def _example(path: str, number: int, line: bytes) -> Example:
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadDataFile(path, f"byte {error.start + 1} is not UTF-8; save the file as UTF-8", line=number) from error
     except ValueError as error:
         raise BadDataFile(path, f"not JSON: {error}", line=number) from error
-    for field in FIELDS:
-        if not isinstance(row, dict) or field not in row:
-            raise BadDataFile(path, f"missing; a row has {', '.join(FIELDS)}", line=number, field=field)
-    if row["category"] not in (*CATEGORIES, NO_INCIDENT):
-        raise BadDataFile(path, f"is {row['category']!r}; it must be one of {', '.join(CATEGORIES)} or none", line=number, field="category")
-    return {field: row[field] for field in FIELDS}
+    missing = [name for name in REQUIRED if not isinstance(row, dict) or name not in row]
+    if missing:
+        raise BadDataFile(path, f"missing; a row has {', '.join(REQUIRED)}", line=number, field=missing[0])
+    for name, (fits, wanted) in _CHECKS.items():
+        if name in row and not fits(row[name]):
+            raise BadDataFile(path, f"is {row[name]!r:.80}; it must be {wanted}", line=number, field=name)
+    rendered, group = _provenance(row["provenance"])
+    weight = row.get("weight", RENDERED_WEIGHT if rendered else 1.0)
+    given_at = datetime.fromisoformat(row["given_at"]) if "given_at" in row else None
+    also, origin = tuple(row.get("also", ())), row.get("origin", CORPUS)
+    return Example(row["text"], row["category"], row["transient"], group, origin, weight, also, given_at)
 
 
-def read_corpus(folders: Sequence[Path] | None = None) -> list[Row]:
-    """The starter corpus of the first folder that has one (default: ``[oncall] include_path``, then the shipped one)."""
-    for folder in folders if folders is not None else conf.include_paths():
-        path = folder / FILE
-        if path.is_file():
-            return parse_corpus(str(path), path.read_text(encoding="utf-8"))
-    raise BadDataFile(FILE, "in none of the include folders; install the package again or set [oncall] include_path")
+def _provenance(value: Mapping[str, Any]) -> tuple[bool, str]:
+    return value.get("made") == "rendered", f"{value['engine']}:{value['scenario']}"
 
 
-def main() -> None:
-    """Write the shipped corpus file anew."""
-    path = conf.shipped_include() / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(), encoding="utf-8")
+def _is_moment(value: object) -> bool:
+    try:
+        return datetime.fromisoformat(str(value)).tzinfo is not None
+    except ValueError:
+        return False
 
 
-if __name__ == "__main__":
-    main()
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "text": (_is_text, "text"),
+    "category": (lambda value: value in LABELS, f"one of {', '.join(CATEGORIES)} or {NO_INCIDENT}"),
+    "transient": (lambda value: value is None or isinstance(value, bool), "true, false or null"),
+    "also": (lambda value: isinstance(value, list) and set(value) <= set(LABELS), "a list of categories"),
+    "origin": (lambda value: value in ORIGINS, f"one of {', '.join(ORIGINS)}"),
+    "weight": (lambda value: isinstance(value, (int, float)) and value > 0, "a number above 0"),
+    "given_at": (_is_moment, "a time with its zone, like 2026-11-21T04:05:06+00:00"),
+    "provenance": (
+        lambda value: isinstance(value, dict) and all(_is_text(value.get(name)) for name in ("engine", "scenario")),
+        "an object with engine and scenario",
+    ),
+}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from airflow_oncall.incident import ModelVersion, Occurrence
 
@@ -25,10 +26,25 @@ class ModelVersions(Protocol):
     """The registry of trusted model files (``store.models``)."""
 
     def register(self, model: ModelVersion) -> None:
-        """Trust this file. The same (name, version) registered again with another hash raises ``StoreError``."""
+        """Trust these files. The same (name, version) registered again with another hash raises ``VersionTaken``."""
 
-    def promote(self, name: str, version: str) -> None:
-        """Make a registered version the champion."""
+    def describe(self, name: str, version: str, metrics: Mapping[str, Any], files: Mapping[str, str]) -> None:
+        """Add figures and files (names to SHA-256) to a registered version; hashes that stand there stay."""
 
-    def champions(self, name: str) -> list[ModelVersion]:
-        """Promoted versions, the reigning champion first, then its predecessors."""
+    def promote(self, name: str, version: str, *, actor: str = "learn", reason: str = "", instead_of: str | None = None) -> None:
+        """Make a registered version the champion, in one step.
+
+        ``instead_of``: only while this version reigns (empty: while none does); else ``ChampionChanged`` is raised.
+        """
+
+    def withdraw(self, name: str, version: str, *, actor: str = "learn", reason: str = "") -> None:
+        """Roll the champion back: its predecessor reigns. Raises ``ChampionChanged`` when it does not reign."""
+
+    def champions(self, name: str) -> Sequence[ModelVersion]:
+        """Promoted versions but for the withdrawn ones, the reigning champion first, then its predecessors."""
+
+    def list(self, name: str | None = None) -> Sequence[ModelVersion]:
+        """Every registered version, the newest first."""
+
+    def get(self, name: str, version: str) -> ModelVersion | None:
+        """One registered version."""

@@ -1,19 +1,17 @@
-"""Small things that must outlive a process: cursors, the last good data files, the trusted models, free audit rows."""
+"""Small things that must outlive a process: cursors, the last good data files, leases."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, delete, or_, select
 
-from airflow_oncall.errors import StoreError
-from airflow_oncall.incident import ModelVersion
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
-from airflow_oncall.store.records import model_of, now
-from airflow_oncall.store.tables import audit, cursors, good_files, model_versions
+from airflow_oncall.store.records import now
+from airflow_oncall.store.tables import cursors, good_files, leases
 
 
 class Cursors:
@@ -56,34 +54,28 @@ class GoodFiles:
             connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=fresh, where=changed))
 
 
-class SqlModelVersions:
-    """``ModelVersions`` over SQL."""
+class Leases:
+    """What only one may do at a time. A lease ends by itself, so that a dead holder frees it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def register(self, model: ModelVersion) -> None:
-        """See :meth:`airflow_oncall.store.base.ModelVersions.register`."""
-        row = asdict(model) | {"metrics": dict(model.metrics)}
-        statement = upsert(self._engine, model_versions).values(row)
-        same = select(model_versions.c.sha256).where(model_versions.c.name == model.name, model_versions.c.version == model.version)
+    def take(self, name: str, holder: str, lasting: timedelta) -> bool:
+        """Take or renew a lease; ``False`` while somebody else holds it."""
+        statement = upsert(self._engine, leases).values(name=name, holder=holder, held_until=now() + lasting)
+        fresh = {column: statement.excluded[column] for column in ("holder", "held_until")}
+        free = or_(leases.c.held_until < now(), leases.c.holder == holder)
+        taken = statement.on_conflict_do_update(index_elements=["name"], set_=fresh, where=free).returning(leases.c.id)
         with transaction(self._engine) as connection:
-            connection.execute(statement.on_conflict_do_nothing(index_elements=["name", "version"]))
-            stored = connection.execute(same).scalar_one()
-        if stored != model.sha256:
-            raise StoreError(f"model {model.name} {model.version} is registered with hash {stored}, not {model.sha256}; use a new version")
+            return connection.execute(taken).first() is not None
 
-    def promote(self, name: str, version: str) -> None:
-        """See :meth:`airflow_oncall.store.base.ModelVersions.promote`."""
-        which = (model_versions.c.name == name, model_versions.c.version == version)
-        with transaction(self._engine) as connection:
-            if not connection.execute(update(model_versions).where(*which).values(promoted_at=now())).rowcount:
-                raise StoreError(f"model {name} {version!r} is not registered; register it before it is promoted")
-            connection.execute(insert(audit).values(at=now(), actor="learn", what="promoted", detail={"model": name, "version": version}))
-
-    def champions(self, name: str) -> list[ModelVersion]:
-        """See :meth:`airflow_oncall.store.base.ModelVersions.champions`."""
-        promoted = (model_versions.c.name == name, model_versions.c.promoted_at.is_not(None))
-        query = select(model_versions).where(*promoted).order_by(model_versions.c.promoted_at.desc(), model_versions.c.id.desc())
+    def holder(self, name: str) -> str | None:
+        """Who holds it now."""
+        query = select(leases.c.holder).where(leases.c.name == name, leases.c.held_until >= now())
         with transaction(self._engine, reading=True) as connection:
-            return [model_of(row) for row in connection.execute(query).mappings()]
+            return connection.execute(query).scalar()
+
+    def release(self, name: str, holder: str) -> None:
+        """Give a lease back; somebody else's is left alone."""
+        with transaction(self._engine) as connection:
+            connection.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))

@@ -148,5 +148,5 @@ def outcome_of(row: RowMapping) -> Outcome:
 
 def model_of(row: RowMapping) -> ModelVersion:
     """A row of ``model_versions``."""
-    names = ("name", "version", "path", "sha256", "library", "trained_at", "promoted_at", "metrics")
+    names = ("name", "version", "path", "sha256", "library", "trained_at", "promoted_at", "metrics", "withdrawn_at", "files")
     return ModelVersion(**{name: row[name] for name in names})

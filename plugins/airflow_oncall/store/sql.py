@@ -8,12 +8,14 @@ from sqlalchemy import Engine
 
 from airflow_oncall.store.engine import engine_for, store_url
 from airflow_oncall.store.intake import SqlIntake
-from airflow_oncall.store.keep import Cursors, GoodFiles, SqlModelVersions
+from airflow_oncall.store.keep import Cursors, GoodFiles, Leases
+from airflow_oncall.store.labels import Labels
 from airflow_oncall.store.ledger import Ledger
 from airflow_oncall.store.queue import Queue
 from airflow_oncall.store.reading import Reading
 from airflow_oncall.store.report import Report
 from airflow_oncall.store.schema import HEAD, current_revision, upgrade
+from airflow_oncall.store.versions import SqlModelVersions
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Store:
     report: Report
     cursors: Cursors
     good_files: GoodFiles
+    leases: Leases
+    labels: Labels
     models: SqlModelVersions
 
     @classmethod
@@ -50,5 +54,7 @@ class Store:
             report=Report(engine),
             cursors=Cursors(engine),
             good_files=GoodFiles(engine),
+            leases=Leases(engine),
+            labels=Labels(engine),
             models=SqlModelVersions(engine),
         )

@@ -97,6 +97,8 @@ open_only = text("closed_at IS NULL")
 Index("uq_oncall_incidents_open_key", incidents.c.key, unique=True, sqlite_where=open_only, postgresql_where=open_only)
 Index("ix_oncall_incidents_due", incidents.c.due_at, sqlite_where=open_only, postgresql_where=open_only)
 Index("ix_oncall_incidents_dag", incidents.c.dag_id, incidents.c.opened_at)
+Index("ix_oncall_incidents_fingerprint", incidents.c.fingerprint, incidents.c.opened_at)
+Index("ix_oncall_incidents_opened_at", incidents.c.opened_at)
 
 storms = _table(
     "storms",
@@ -196,7 +198,7 @@ labels = _table(
     Column("name", String(40), nullable=False),
     Column("value", String(250), nullable=False),
     Column("given_by", String(250), nullable=False),
-    Column("given_at", UtcDateTime, nullable=False),
+    Column("given_at", UtcDateTime, nullable=False, index=True),
     Column("detail", JSON, nullable=False),
 )
 
@@ -242,5 +244,14 @@ model_versions = _table(
     Column("trained_at", UtcDateTime, nullable=False),
     Column("promoted_at", UtcDateTime),
     Column("metrics", JSON, nullable=False),
+    Column("withdrawn_at", UtcDateTime),
+    Column("files", JSON, nullable=False, server_default="{}"),
     UniqueConstraint("name", "version"),
+)
+
+leases = _table(
+    "leases",
+    Column("name", String(250), nullable=False, unique=True),
+    Column("holder", String(250), nullable=False),
+    Column("held_until", UtcDateTime, nullable=False),
 )

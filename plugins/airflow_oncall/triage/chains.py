@@ -110,7 +110,8 @@ class _Reader:
         head = _HEAD.match(line.text)
         rest = line.text[head.end() :] if head else line.text
         mentions = [m for m in _MENTION.finditer(rest) if not rest.startswith("occurred (", max(0, m.start() - 10))]
-        bare = _BARE.match(rest) if self.in_traceback and rest[:1].strip() else None
+        named = self.in_traceback or bool(head and head["cause"])
+        bare = _BARE.match(rest) if named and rest[:1].strip() else None
         if bare and (not mentions or mentions[0].start() > 0):
             spans = [bare.span(), *(m.span(1) for m in mentions if m.start() >= bare.end())]
         else:

@@ -25,6 +25,8 @@ _PATTERNS = tuple(
          r"Internal Server Error|Bad Gateway|Service (?:Temporarily )?Unavailable|Gateway Time-?out)"),
         ("http", r"\"(?:code|status|statusCode|status_code)\": ?([45]\d\d)\b|(?i:failed|error|reason)\W{1,3}\(([45]\d\d)\)"),
         ("http", r"^[\w.]+: ([45]\d\d) \S"),
+        ("http", r"\btoo many ([45]\d\d) error responses|\b([45]\d\d), message="),
+        ("ftp", r"\berror_(?:temp|perm|reply): (\d{3})\b"),
         ("errno", r"\[Errno (-?\d{1,5})\]|\(os error (\d{1,3})\)|\berror=(\d{1,3}), |\berrno[:= ]+(\d{1,3})\b"),
         ("exit", r"(?i)\bexit(?:ed)?(?: with)?(?: a)?(?: non-?zero)?(?: exit)?[ _]?(?:code|status)(?: is|:|=)? ?(-?\d{1,3})\b"),
         ("exit", r"(?i)\breturn(?:ed|ing)?(?: a)?(?: non-zero)?(?: exit)? (?:code|status)[ :=]{1,2}(-?\d{1,3})\b|"
@@ -38,6 +40,9 @@ _PATTERNS = tuple(
          r"InvalidImageName|RunContainerError|CreateContainerError|FailedScheduling|Preempting|NodeLost|DeadlineExceeded)\b"),
     )
 )  # fmt: skip
+_WORDS = tuple((family, pattern) for family, pattern in _PATTERNS if family in {"signal", "aws", "azure", "spark", "grpc", "k8s"})
+"""Those that fit text without a digit; most clauses have none, and every pattern costs a microsecond."""
+_DIGIT = re.compile(r"\d")
 _SIGNAL_NUMBER = re.compile(r"(?i)\bsignal[ :=]+-?(\d{1,2})\b|\bnegsignal\.(SIG[A-Z]+)")
 _SIGNALS = {int(item): item.name for item in signal.Signals}
 
@@ -45,7 +50,7 @@ _SIGNALS = {int(item): item.name for item in signal.Signals}
 def codes(text: str) -> frozenset[str]:
     """Every code in one line or clause."""
     found: set[str] = set()
-    for family, pattern in _PATTERNS:
+    for family, pattern in _PATTERNS if _DIGIT.search(text) else _WORDS:
         for match in pattern.finditer(text):
             value = next(filter(None, match.groups()), "")
             found.add(f"{family}:{value}")

@@ -1,7 +1,11 @@
-"""The ladder: rules -> model -> unknown. Every step leaves a line in the diagnosis' evidence.
+"""The ladder: memory -> rules -> model -> unknown. Every step leaves a line in the diagnosis' evidence.
 
-A rule's finding stands unless another category is as well supported; a model speaks only where no rule does, because rules
-know what the world knows and models what only this site knows. What neither knows is an anomaly: a person decides.
+1. A person labelled the like of it: a person beats a rule.
+2. Rules know what the world knows. The models say how far a rule can be trusted, and overrule it where they are surer.
+3. The category model knows what only this site knows; it is silent about a text unlike anything seen.
+4. What none of them knows is unknown, an anomaly: a person decides.
+
+Without models rules stand alone, and their own estimates count.
 """
 
 from __future__ import annotations
@@ -11,15 +15,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from airflow_oncall.incident import NO_INCIDENT, UNKNOWN, Diagnosis
-from airflow_oncall.triage.classifier import Classifier
 from airflow_oncall.triage.features import Features, read_features
 from airflow_oncall.triage.identifiers import identifiers
-from airflow_oncall.triage.rules import TRANSIENT, Finding, RuleBook
+from airflow_oncall.triage.memory import OUTCOME, Likeness
+from airflow_oncall.triage.models import Reading, RuleWord, TriageModels, contradiction_signals, rule_signals, transient_signals
+from airflow_oncall.triage.rules import Finding, RuleBook
 
-SURE = 0.5
-"""Below it a model's word is a guess."""
 RIVAL = 0.93
 """A finding of another category this close to the best one casts doubt on it."""
+CLEAR = 0.6
+"""P(a re-run can help) from which the answer is yes, and below whose complement it is no."""
+SURE_ALONE = 0.8
+"""Where no rule speaks, a model's word below it names the category, but a person decides what is done."""
+SHOWN = 4
+"""Words shown of those that carried a judgement."""
 _MEMORY = re.compile(
     r"\boom\b|out of memory|oom-?kill|memory|\brss\b|exit[_ ]code[\"=: ]+(?:-9|137)\b|return code (?:-9|137)\b|SIGKILL", re.IGNORECASE
 )
@@ -33,6 +42,8 @@ class _Verdict:
     evidence: tuple[str, ...]
     decided_by: str
     anomaly: bool = False
+    helps: float | None = None
+    """P(a re-run can help), where it was measured."""
 
 
 def diagnose(
@@ -40,65 +51,126 @@ def diagnose(
     *,
     exception_chain: Sequence[str] = (),
     operator: str | None = None,
-    by_hand: bool = False,
     killed: bool = False,
     rules: RuleBook,
-    classifier: Classifier | None = None,
+    models: TriageModels | None = None,
 ) -> Diagnosis:
     """What is wrong, judged by ``text`` (log tail, traceback, message), exception classes (outermost first) and operator.
 
     ``killed``: the process vanished without exception or callback, so that the text may hold Airflow's own lines only.
-    ``by_hand``: a person marked the task instance failed; then no re-run is ever proposed.
     Category ``none`` says that the text shows no failure; who knows better from Airflow has an unknown one.
     """
     features = read_features(text, exception_chain, operator)
-    verdict = _ladder(features, rules, classifier)
+    verdict = _ladder(features, rules, models)
     if killed and not features.chain:
         verdict = _killed(text, verdict)
-    if by_hand:
-        verdict = _by_hand(verdict)
     return Diagnosis(
         category=verdict.category,
-        probability=verdict.probability,
+        probability=round(verdict.probability, 4),
         transient=verdict.transient,
         transient_probability=_transient_probability(verdict),
         anomaly=verdict.anomaly,
         identifiers=identifiers(text),
         evidence=verdict.evidence,
         decided_by=verdict.decided_by,
-        model_version=classifier.version if classifier and verdict.decided_by == "model" else None,
+        model_version=models.version if models else None,
     )
 
 
-def _ladder(features: Features, rules: RuleBook, classifier: Classifier | None) -> _Verdict:
+def rule_word(findings: Sequence[Finding]) -> RuleWord | None:
+    """The rules' word, ``None`` where no rule fires."""
+    if not findings:
+        return None
+    best, *others = findings
+    rival = next((finding for finding in others if finding.category != best.category), None)
+    contested = rival is not None and rival.probability >= RIVAL * best.probability
+    return RuleWord(best.category, best.probability, best.transient, contested)
+
+
+def _ladder(features: Features, rules: RuleBook, models: TriageModels | None) -> _Verdict:
     findings = rules.judge(features)
-    if findings:
-        return _ruled(findings)
-    steps = ("no rule fires", *([features.clauses[0].text[:300]] if features.clauses else []))
-    if classifier is None:
-        return _Verdict(UNKNOWN, 0.0, None, (*steps, "no model is loaded"), "unknown", anomaly=True)
-    return _learned(features, classifier, steps)
+    if models is None:
+        return _by_rules_alone(features, findings)
+    like = models.memory.nearest(features)
+    if like:
+        return _remembered(like)
+    reading = models.read(features)
+    if word := rule_word(findings):
+        return _ruled(features, findings, word, models, reading)
+    return _learned(models, reading, ("no rule fires", *(clause.text[:300] for clause in features.clauses[:1])))
 
 
-def _ruled(findings: Sequence[Finding]) -> _Verdict:
+def _by_rules_alone(features: Features, findings: Sequence[Finding]) -> _Verdict:
+    word = rule_word(findings)
+    if word is None:
+        steps = ("no rule fires", *(clause.text[:300] for clause in features.clauses[:1]), "no model is loaded")
+        return _Verdict(UNKNOWN, 0.0, None, steps, "unknown", anomaly=True)
+    return _Verdict(word.category, word.score * (0.95 if word.contested else 1), word.transient, _rule_evidence(findings), "rules")
+
+
+def _remembered(like: Likeness) -> _Verdict:
+    known = like.remembered
+    shared = ", ".join(f"{token} +{share:.2f}" for token, share in like.shared[:SHOWN])
+    evidence = (f"a person labelled the like: {known.name} is {known.category} (cosine {like.cosine:.2f}: {shared})",)
+    return _Verdict(known.category, like.trust, known.transient, evidence, "memory")
+
+
+def _ruled(features: Features, findings: Sequence[Finding], word: RuleWord, models: TriageModels, reading: Reading) -> _Verdict:
+    trust = word.score
+    if models.rule_trust:
+        trust = models.rule_trust.probability(rule_signals(word, reading.probabilities, reading.distance))
+    evidence = _rule_evidence(findings)
+    if reading.category != word.category and models.model_trust and not reading.unlike and reading.probability >= models.sure:
+        overruling = models.model_trust.probability(contradiction_signals(word, reading.probabilities, reading.distance))
+        if overruling > trust:
+            step = f"the models are surer ({overruling:.2f}) than the rule ({trust:.2f})"
+            return replace(_learned(models, reading, (step, *evidence)), probability=overruling, anomaly=overruling < SURE_ALONE)
+    evidence = (*evidence, _model_line(models, reading))
+    verdict = _Verdict(word.category, trust, word.transient, evidence, "rules", reading.unlike and word.category != NO_INCIDENT)
+    return _on_re_runs(features, verdict, models, reading)
+
+
+def _on_re_runs(features: Features, verdict: _Verdict, models: TriageModels, reading: Reading) -> _Verdict:
+    """Whether a re-run can help: the rule's word, weighed with the model; where the rule has none, how the like of it ended."""
+    modelled = models.transient.probability(reading.vector, verdict.category)
+    helps = models.rule_transient.probability(transient_signals(verdict.transient, modelled)) if models.rule_transient else modelled
+    if verdict.transient is None and (like := models.memory.nearest(features, (OUTCOME,))) and like.remembered.transient is not None:
+        how = "succeeded" if like.remembered.transient else "failed again"
+        evidence = (*verdict.evidence, f"the like of it {how} when run again: {like.remembered.name} (cosine {like.cosine:.2f})")
+        return replace(verdict, transient=like.remembered.transient, evidence=evidence)
+    said = verdict.transient if verdict.transient is not None else _clear(helps)
+    return replace(verdict, transient=said, helps=helps)
+
+
+def _clear(helps: float) -> bool | None:
+    return True if helps >= CLEAR else False if helps <= 1 - CLEAR else None
+
+
+def _rule_evidence(findings: Sequence[Finding]) -> tuple[str, ...]:
     best = findings[0]
     rivals = [finding for finding in findings[1:] if finding.category != best.category]
-    probability = best.probability
-    evidence = [f"rule {best.rule_id} ({best.probability:.2f}): {best.evidence_line}"]
-    if rivals and rivals[0].probability >= RIVAL * best.probability:
-        probability *= 0.95
-    evidence += [f"rule {rival.rule_id} ({rival.probability:.2f}) says {rival.category}: {rival.evidence_line}" for rival in rivals[:2]]
-    return _Verdict(best.category, round(probability, 4), best.transient, tuple(evidence), "rules")
+    return (
+        f"rule {best.rule_id} ({best.probability:.2f}): {best.evidence_line}",
+        *(f"rule {rival.rule_id} ({rival.probability:.2f}) says {rival.category}: {rival.evidence_line}" for rival in rivals[:2]),
+    )
 
 
-def _learned(features: Features, classifier: Classifier, steps: tuple[str, ...]) -> _Verdict:
-    probabilities = classifier.probabilities(features)
-    (category, probability), *others = probabilities.items()
-    ranking = ", ".join(f"{name} {share:.2f}" for name, share in [(category, probability), *others[:2]])
-    evidence = (*steps, f"model {classifier.version}: {ranking}")
-    if probability < SURE:
-        return _Verdict(UNKNOWN, round(probability, 4), None, evidence, "unknown", anomaly=True)
-    return _Verdict(category, round(probability, 4), TRANSIENT.get(category), evidence, "model")
+def _model_line(models: TriageModels, reading: Reading) -> str:
+    ranking = ", ".join(f"{name} {share:.2f}" for name, share in list(reading.probabilities.items())[:3])
+    unlike = f"; unlike anything seen (distance {reading.distance:.2f}, limit {models.patterns.limit:.2f})" if reading.unlike else ""
+    return f"model {models.version}: {ranking}{unlike}"
+
+
+def _learned(models: TriageModels, reading: Reading, steps: tuple[str, ...]) -> _Verdict:
+    evidence = (*steps, _model_line(models, reading))
+    if reading.unlike or reading.probability < models.sure:
+        return _Verdict(UNKNOWN, 0.0, None, evidence, "unknown", anomaly=True)
+    words = ", ".join(f"{token} {weight:+.2f}" for token, weight in models.carried(reading)[:SHOWN])
+    evidence = (*evidence, f"carried by {words} (log odds over {list(reading.probabilities)[1]})")
+    if reading.category == NO_INCIDENT:
+        return _Verdict(NO_INCIDENT, reading.probability, None, evidence, "model")
+    helps = models.transient.probability(reading.vector, reading.category)
+    return _Verdict(reading.category, reading.probability, _clear(helps), evidence, "model", reading.probability < SURE_ALONE, helps)
 
 
 def _killed(text: str, verdict: _Verdict) -> _Verdict:
@@ -111,15 +183,10 @@ def _killed(text: str, verdict: _Verdict) -> _Verdict:
     return _Verdict(category, 0.8, True, (f"the process vanished without an exception; {why}", *found), "rules")
 
 
-def _by_hand(verdict: _Verdict) -> _Verdict:
-    evidence = ("a person marked it failed", *verdict.evidence)
-    if verdict.category in {NO_INCIDENT, UNKNOWN}:
-        return _Verdict(NO_INCIDENT, 0.9, False, evidence, "rules")
-    return replace(verdict, transient=False, evidence=evidence)
-
-
 def _transient_probability(verdict: _Verdict) -> float:
     """Probability that a re-run can help."""
+    if verdict.helps is not None:
+        return round(verdict.helps, 4)
     if verdict.transient is None:
         return 0.4 if verdict.category != UNKNOWN else 0.3
     return round(0.9 * verdict.probability if verdict.transient else 1 - 0.92 * verdict.probability, 4)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from airflow_oncall.triage.chains import Raised, read_chains
 from airflow_oncall.triage.codes import codes
@@ -16,8 +17,14 @@ from airflow_oncall.triage.lines import ALARM_LEVELS, QUIET_LEVELS, Line, read_l
 
 PLAIN = 0.8
 """Weight of a program's output line without any alarming word: a rule may know it, by itself it says nothing."""
+SHAPED = 0.9
+"""Weight of one that is worded as an error."""
+SHAPE_CHARACTERS = 120
+"""Of a line with a level, what is looked at for an error's wording; further behind are its data."""
 CLAUSE_LIMIT = 30
 """Clauses kept; what stands at the text's end is kept first."""
+TOKEN_CLAUSES, TOKEN_CHARACTERS = 8, 500
+"""Clauses that models read, and how much of each."""
 
 _NOISE = re.compile(
     r"Task failed with exception|Marking task as|Task exited with return code \d|Top level error|"
@@ -39,17 +46,38 @@ _ALARM = re.compile(
     r"unavailable|overloaded|not enough|"
     r"insufficient|disk full|no space|rejected|not allowed|not permitted|unrecogni[sz]ed|unsupported|bad|crash\w*|"
     r"shut(?:ting)? down|shutdown|"
-    r"segmentation fault|stopped|panic|mismatch|unresolved|stalled|stuck|not ready|not running|disconnect\w*|broken|"
+    r"segmentation fault|stopped|panic|but only|mismatch|unresolved|stalled|stuck|not ready|not running|disconnect\w*|broken|"
     r"skipped|cancell?(?:ed|ing))\b|"
     r"return code (?:-?[1-9]|Negsignal)|SQL ?STATE|"
-    r"closed (?:the )?connection|still waiting|too frequently|exit code -?[1-9]|OOMKilled|\b(?:4\d\d|5\d\d)\b"
+    r"closed (?:the )?connection|still waiting|too frequently|exit code -?[1-9]|OOMKilled|"
+    r"\b(?:http\S*|status|code|error|response)\W{1,3}[45]\d\d\b|\([45]\d\d\)"
 )
+_SHAPED = re.compile(
+    r"(?i)^\W{0,3}(?:[\w./\-]+:? ?)?(?:\(?\d+\)? )?(?:error|fatal|failed|failure|exception|panic|abort(?:ed|ing)?|critical|cannot|"
+    r"can't|could not|couldn't|unable|invalid|unknown|no such|not found|access denied|permission denied|killed|segmentation fault|bad)\b"
+    r"(?:[:,;]|\W*$|[\W_]+\w+\W+\w)|"
+    r"(?:error|exception|failure|fault)\w*\b ?[:(\[](?! ?(?:0|none|null|false)\b)|"
+    r": (?:fatal|cannot|could not|no such|not found|permission denied|command not found|failed)\b|"
+    r"\b(?:failed|fails) (?:with|to|because|due|on|in|at)\b|"
+    r"\b(?:was|were|is|been|got|has) (?:killed|terminated|evicted|refused|rejected|denied|aborted|lost|timed|failed|exited)\b|"
+    r"\bexit(?:ed)?(?: with)? (?:code|status):? -?[1-9]|"
+    r"return(?:ed)?(?: a)?(?: non-zero)?(?: exit)? (?:code|status):? (?:-?[1-9]|Negsignal)|"
+    r": line \d+: |['\"](?:error|failed|cannot)\b(?! ?['\"])|\bforbidden\b|failed: |"
+    r"\bORA-\d|SQLSTATE|\[Errno|\b(?:does not|doesn't|do not|not) (?:exist|found|respond)|timed out|isn't defined|"
+    r"\b(?:refused|denied|exceeded|exhausted|unavailable|unreachable|disconnected|deadlock detected|out of memory|no space left|OOMKilled|"
+    r"violates|evicted|preempted|zombie|too many|cannot|can't|could not|unable to|not enough|undefined|unexpected\w*|corrupt\w*)\b"
+)
+"""How programs word an error where they give no level; ``timeout = 30`` or ``failed.csv`` is none."""
 _SUCCESS = re.compile(
     r"Marking task as SUCCESS|exited with return code 0|exitCode 0\b|finished with exit code 0|"
     r"Done\. Returned value was|Task succeeded|\bPASS=\d+ WARN=\d+ ERROR=0"
 )
+_LAST_GROUP = "::group::Post Execute"
+_SETTLED = re.compile(r"Marking task as SUCCESS|Task exited with return code 0\b|\bfinal_state=success\b")
+"""Airflow's own word that the task instance succeeded, whatever went wrong on the way."""
 _FAILED = re.compile(
-    r"Marking task as (?:FAILED|UP_FOR_RETRY)|return(?:ed)?(?: a)?(?: non-zero)? (?:exit )?(?:code|status) (?:-?[1-9](?!00 \(task deferral)|"
+    r"Marking task as (?:FAILED|UP_FOR_RETRY)|return(?:ed)?(?: a)?(?: non-zero)? (?:exit )?(?:code|status) "
+    r"(?:-?[1-9](?!00 \(task deferral)|"
     r"Negsignal)|Task failed with exception|final status: FAILED"
 )
 _DATABASE = re.compile(
@@ -79,6 +107,8 @@ _MASKS = tuple(
         (r"\d+(?:\.\d+)?", " # "),
     )
 )  # fmt: skip
+_WORD = re.compile(r"[^\W\d_]\w{1,39}|#")
+_PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]{2,}|[A-Z][a-z]+")
 
 
 @dataclass(frozen=True)
@@ -113,16 +143,11 @@ class Features:
     service: str = ""
     """``database`` where client library, port or operator tell that a database was spoken to."""
     ended: str = ""
-    """``failed`` or ``success`` where the text itself says so."""
+    """``failed`` or ``success`` where the text itself says so, ``settled`` where Airflow says that the task instance succeeded."""
     alarmed: bool = False
     """The text holds an exception, an error-level line or a failing end."""
     looked_at: int = field(default=0, compare=False)
     """Characters that were looked at."""
-
-    @property
-    def document(self) -> str:
-        """Normalised decisive text: what models read."""
-        return "\n".join(normalise(f"{clause.text} {' '.join(sorted(clause.codes))}") for clause in self.clauses[:8])
 
 
 def normalise(text: str) -> str:
@@ -157,11 +182,18 @@ def read_features(text: str, exception_chain: Sequence[str] = (), operator: str 
 
 def _end(lines: Sequence[Line]) -> str:
     for line in reversed(lines):
+        if _SETTLED.search(line.text):
+            return "settled"
         if _FAILED.search(line.text):
             return "failed"
         if _SUCCESS.search(line.text):
-            return "success"
-    return ""
+            return "settled" if _left_in_order(lines) else "success"
+    return "settled" if _left_in_order(lines) else ""
+
+
+def _left_in_order(lines: Sequence[Line]) -> bool:
+    """An Airflow 3 task that got as far as its last group of log lines, and had not failed until then."""
+    return any(line.text.startswith(_LAST_GROUP) for line in lines) and not any("Task failed with" in line.text for line in lines)
 
 
 def _exception_clauses(chains: Sequence[Sequence[Raised]]) -> Iterator[Clause]:
@@ -197,7 +229,10 @@ def _weight(line: Line, text: str) -> float:
         return 0.88
     if line.level in {"LOG", "DEBUG", "NOTICE", "DETAIL"}:
         return 0.75
-    return 0.8 if line.level else 0.9
+    shaped = _SHAPED.search(text[: SHAPE_CHARACTERS if line.level else 4 * SHAPE_CHARACTERS])
+    if line.level:
+        return 0.84 if shaped and _OUTPUT.search(line.source) else 0.8
+    return SHAPED if shaped else PLAIN
 
 
 def _given_clauses(exception_chain: Sequence[str], chains: Sequence[Sequence[Raised]]) -> Iterator[Clause]:
@@ -205,3 +240,42 @@ def _given_clauses(exception_chain: Sequence[str], chains: Sequence[Sequence[Rai
     for depth, name in enumerate(reversed(exception_chain)):
         if name.rsplit(".", 1)[-1] not in seen:
             yield Clause(name, max(0.85, 0.98 - 0.03 * depth), name)
+
+
+def tokens(source: str | Features) -> list[str]:
+    """What models read of a failure: the one tokenizer of training and serving.
+
+    Words and pairs of words of the decisive clauses, exception classes (``class:``, their module as ``from:``, their
+    camel-case pieces as words), codes (``sqlstate:40P01`` and its family ``sqlstate:40``), the service and the way it ended.
+    """
+    features = read_features(source) if isinstance(source, str) else source
+    found: list[str] = []
+    for clause in features.clauses[:TOKEN_CLAUSES]:
+        found += _clause_tokens(clause)
+    found += [f"service:{features.service}"] if features.service else []
+    return [*found, f"ended:{features.ended or 'open'}", "alarmed" if features.alarmed else "calm"]
+
+
+def _clause_tokens(clause: Clause) -> Iterator[str]:
+    module, _, name = clause.exception.replace("$", ".").rpartition(".")
+    # The module stands for itself: its parts are words of every failure of that house.
+    words = _WORD.findall(normalise(clause.text[:TOKEN_CHARACTERS].removeprefix(f"{module}.")))
+    lower = [word.lower() for word in words]
+    yield from lower
+    yield from (f"{one} {other}" for one, other in pairwise(lower))
+    for word in words:
+        yield from (piece.lower() for piece in _pieces(word))
+    if clause.exception:
+        yield f"class:{name}"
+        yield from [f"from:{module.split('.')[0]}"] if module else ()
+    for code in clause.codes:
+        yield code
+        yield from [code[:11]] if code.startswith("sqlstate:") else ()
+    if clause.level:
+        yield f"level:{clause.level}"
+
+
+def _pieces(word: str) -> list[str]:
+    """``LedgerFrozenError`` -> Ledger, Frozen, Error; nothing for a plain word."""
+    pieces = _PIECE.findall(word)
+    return pieces if len(pieces) > 1 else []

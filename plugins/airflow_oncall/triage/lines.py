@@ -23,6 +23,7 @@ COMPANIONS = frozenset({"DETAIL", "HINT", "CONTEXT", "STATEMENT", "QUERY", "LOCA
 """PostgreSQL's lines that accompany an error; only DETAIL says more about the cause."""
 
 _LEVEL = r"(?P<level>TRACE|DEBUG\d?|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE|LOG|PANIC|NOISE)"
+_PROGRAM_LEVEL = r"(?P<level>DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
 _STAMP = r"\d{4}-\d\d-\d\d[T ,]{1,2}\d\d:\d\d:\d\d\S{0,16}"
 _PREFIXES = tuple(
     re.compile(pattern)
@@ -30,6 +31,7 @@ _PREFIXES = tuple(
         # Airflow 2: [2024-01-01, 00:00:00 UTC] {file.py:1} LEVEL - text; Airflow 3 text: [..] LEVEL - text
         rf"\[\d{{4}}-[^\]]{{5,45}}\] (?:\{{\{{?(?P<source>[^:}}\s]{{1,80}}):\d+\}}\}}? )?{_LEVEL} - ?(?P<text>.*)",
         r"\[\d{4}-[^\]]{5,45}\] \{\{?(?P<source>[^:}\s]{1,80}):\d+\}\}? (?P<text>.*)",
+        rf"\{{\{{?(?P<source>[^:}}\s]{{1,80}}):\d+\}}\}}? {_LEVEL} - (?P<text>.*)",
         rf"\[\d{{4}}-[^\]]{{5,45}}: {_LEVEL}/[^\]]{{1,60}}\] (?P<text>.*)",  # Celery worker
         rf"\d\d/\d\d/\d\d \d\d:\d\d:\d\d {_LEVEL} (?P<source>[\w$.\-]{{1,120}}): (?P<text>.*)",  # Spark log4j
         rf"{_STAMP} - (?P<source>[\w.\-]{{1,120}}) - {_LEVEL} - (?P<text>.*)",
@@ -42,6 +44,12 @@ _PREFIXES = tuple(
         rf"{_LEVEL} (?P<source>[A-Z][\w$.]{{2,80}}): (?P<text>.*)",
         rf"(?:{_STAMP} )?{_LEVEL}: +(?P<text>.*)",
         r"(?P<source>[\w.\-]{1,60}) +\| (?P<text>.*)",  # docker compose
+        # Whatever else a program puts before its level: a time, a thread, a name.
+        rf"(?:\[?{_STAMP}\]? +(?:\[[^\]]{{1,60}}\] +)?|\[[^\]]{{1,60}}\] +|[a-z][\w.\-]{{1,80}} ){_PROGRAM_LEVEL}"
+        r"(?: (?P<source>[a-z]\w*(?:[._]\w+)+))?(?: - |: | (?!\d))(?P<text>.*)",
+        rf"{_PROGRAM_LEVEL}(?: (?P<source>[a-z]\w*(?:[._]\w+)+))?(?: - |: )(?P<text>.*)",
+        r"(?P<level>DEBUG|INFO|WARN(?:ING)?) (?P<source>[a-z]\w*(?:[._]\w+)+) (?P<text>.*)",
+        r"(?P<level>DEBUG|INFO|WARN(?:ING)?) (?P<text>\D.*)",
         r"\S{10,40} (?:stdout|stderr) [FP] (?P<text>.*)",  # container runtime
         rf"{_STAMP}(?: UTC)?[ \t]+(?P<text>\D.*)",
         r"\d\d:\d\d:\d\d(?:\.\d+)?  ?(?P<text>.*)",  # dbt
@@ -177,7 +185,7 @@ def _record_lines(record: dict[str, Any]) -> Iterator[Line]:
     level = _level(str(record.get("error_severity") or record.get("level") or record.get("levelname") or record.get("severity") or ""))
     source = "postgres" if "error_severity" in record else str(record.get("logger") or record.get("logger_name") or "")
     text = str(record.get("event") or record.get("message") or record.get("msg") or "")
-    extra = " ".join(f"{key}={record[key]}" for key in ("exit_code", "signal", "signal_name") if key in record)
+    extra = " ".join(f"{key}={record[key]}" for key in ("exit_code", "signal", "signal_name", "final_state") if key in record)
     for number, part in enumerate(f"{text} {extra}".strip().split("\n")):
         yield Line(part[:LINE_LIMIT], level, source, str(record.get("state_code") or ""), starts=number == 0)
     for part in _exception_lines(record):

@@ -81,6 +81,8 @@ class Rule:
         return any(".".join(parts[start:]) in self.exceptions for start in range(len(parts))) if self.exceptions else False
 
     def _code(self, codes: frozenset[str]) -> str:
+        if not codes or not self.codes:
+            return ""
         fitting = sorted(code for mask in self.codes for code in codes if code == mask or fnmatchcase(code, mask))
         return next((code for code in fitting if not code.startswith(_CARRIERS)), fitting[0] if fitting else "")
 
@@ -107,27 +109,31 @@ class RuleBook:
 
         The finding ``no-failure`` (category ``none``) stands alone, where nothing in the text speaks of a failure.
         """
+        if features.ended == "settled":
+            return [Finding("airflow-says-success", NO_INCIDENT, None, 0.97, "")]
         benign = [rule for rule in self.rules if rule.category == NO_INCIDENT]
         clauses = [clause for clause in features.clauses if not any(rule.fires(clause, features.service) for rule in benign)]
         if features.ended == "success":
             clauses = [clause for clause in clauses if clause.exception or clause.level in ALARM_LEVELS]
         best: dict[str, Finding] = {}
-        for finding in self._findings(clauses, features.service):
+        speaks = _speaks_of_failure(clauses, features)
+        for finding in self._findings(clauses, features.service, speaks):
             if finding.rule_id not in best or finding.probability > best[finding.rule_id].probability:
                 best[finding.rule_id] = finding
-        if not best and not _speaks_of_failure(clauses, features):
+        if not best and not speaks:
             return [Finding("no-failure", NO_INCIDENT, None, 0.95, "")]
         return sorted(best.values(), key=lambda finding: -finding.probability)
 
-    def _findings(self, clauses: list[Clause], service: str) -> Iterator[Finding]:
+    def _findings(self, clauses: list[Clause], service: str, speaks: bool) -> Iterator[Finding]:
         for clause in clauses:
             for rule in self.rules:
                 strength = rule.strength(clause, service) if rule.category != NO_INCIDENT else 0.0
-                if strength:
+                # Where nothing speaks of a failure, words that only may mean one are a metric, a setting or a name.
+                if strength and (speaks or clause.weight > PLAIN or rule.quiet):
                     yield Finding(rule.id, rule.category, rule.transient, round(strength * clause.weight, 4), clause.text[:300])
 
 
 def _speaks_of_failure(clauses: list[Clause], features: Features) -> bool:
     if features.ended == "failed":
         return True
-    return any(clause.exception or clause.level in ALARM_LEVELS or (not clause.level and clause.weight > PLAIN) for clause in clauses)
+    return any(clause.exception or clause.level in ALARM_LEVELS or (not clause.quiet and clause.weight > PLAIN) for clause in clauses)
