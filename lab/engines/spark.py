@@ -59,11 +59,10 @@ spark.driver.bindAddress            127.0.0.1
 spark.ui.enabled                    false
 spark.ui.showConsoleProgress        false
 spark.sql.shuffle.partitions        2
-spark.local.dir                     {local}
 spark.driver.extraJavaOptions       {java}
 spark.executor.extraJavaOptions     {java}
 """
-JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djdk.net.hosts.file={hosts}"
+JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djdk.net.hosts.file={home}/conf/hosts -Djava.io.tmpdir={home.parent}/local"
 JVM_TRACES = 'spark.conf.set("spark.sql.pyspark.jvmStacktrace.enabled", "true")\n'
 SMALL_DISK = 'mount -t tmpfs -o size=3m tmpfs "$0" && exec setpriv --bounding-set -dac_override,-dac_read_search "$@"'
 
@@ -92,7 +91,7 @@ class SparkEngine:
             (self._folder / name).mkdir()
         (self._folder / FORBIDDEN).write_text("id,name\n", encoding="utf-8")
         (self._folder / FORBIDDEN).chmod(0)
-        self._home = _home(self._folder / "spark", self._folder / "local")
+        self._home = _home(self._folder / "spark")
         self._servers = {
             "closed": ClosedPort(), "blackhole": Blackhole(), "mute": TalkServer(mute), "hangup": TalkServer(hangup),
             "http": HttpServer(self._replies),
@@ -157,7 +156,7 @@ class SparkEngine:
 
     def _driver(self) -> WarmDriver:
         if self._warm is None or not self._warm.alive:
-            java = JAVA.format(hosts=self._home / "conf" / "hosts")
+            java = JAVA.format(home=self._home)
             self._warm = WarmDriver(self._folder, self._environment(), java, self._small_disk())
         return self._warm
 
@@ -174,7 +173,7 @@ class SparkEngine:
             preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_AS, (room, room))) if room else None,
         )  # fmt: skip
         try:
-            output, _ = process.communicate(timeout=SECONDS)
+            output, _ = process.communicate(timeout=SECONDS / 2)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
@@ -201,7 +200,7 @@ def _package() -> Path:
     return next((LAB_PYTHON.parents[1] / "lib").glob("python3*/site-packages/pyspark"))
 
 
-def _home(folder: Path, local: Path) -> Path:
+def _home(folder: Path) -> Path:
     """A ``SPARK_HOME`` of our own: the package's files, our settings, a place for the logs of executors."""
     folder.mkdir()
     for name in ("bin", "jars", "python"):
@@ -209,8 +208,8 @@ def _home(folder: Path, local: Path) -> Path:
     (folder / "conf").mkdir()
     (folder / "conf" / "log4j2.properties").write_text(LOG4J, encoding="utf-8")
     (folder / "conf" / "hosts").write_text("".join(f"127.0.0.1 {name}\n" for name in ("localhost", *HOSTS, *SERVICES)), encoding="utf-8")
-    java = JAVA.format(hosts=folder / "conf" / "hosts")
-    (folder / "conf" / "spark-defaults.conf").write_text(DEFAULTS.format(java=java, local=local), encoding="utf-8")
+    java = JAVA.format(home=folder)
+    (folder / "conf" / "spark-defaults.conf").write_text(DEFAULTS.format(java=java), encoding="utf-8")
     return folder
 
 

@@ -16,8 +16,8 @@ _PYTHON_FRAME = re.compile(r'^\s+File "[^"]+", line \d+')
 _STACK_END = re.compile(r"^\s+\.\.\. \d+ (more|common frames omitted)")
 _TROUBLE = ("WARN", "ERROR", "FATAL")
 _USUAL = re.compile(r"Unable to load native-hadoop library|Using incubator modules|Set SPARK_LOCAL_IP|resolves to a loopback address")
-_REUSE = "Another SparkContext is being constructed"
-"""Says only that the lab's JVM served an earlier job."""
+_LAB = re.compile(r"Another SparkContext is being constructed|spark\.local\.dir will be overridden|SparkContext: OS info ")
+"""Says only what the lab is: a JVM that served other jobs, a small disk, this machine."""
 
 
 def shorten(text: str) -> str:
@@ -41,7 +41,7 @@ def entries(text: str) -> list[str]:
             found.append([line])
         else:
             found[-1].append(line)
-    return ["\n".join(lines) for lines in found if any(lines) and _REUSE not in lines[0]]
+    return ["\n".join(lines) for lines in found if any(lines) and not _LAB.search(lines[0])]
 
 
 def level(entry: str) -> str:
@@ -80,7 +80,7 @@ def windows(text: str, dice: random.Random, most: int) -> Iterator[str]:
 def structured(lines: Iterable[str]) -> str:
     """Spark's JSON log at WARN and above, stack traces cut."""
     found = (entry for entry in map(_parsed, lines) if entry.get("level") in _TROUBLE)
-    return "\n".join(_shortened(entry) for entry in found if not re.search(f"{_USUAL.pattern}|{_REUSE}", str(entry.get("msg"))))
+    return "\n".join(_shortened(entry) for entry in found if not any(known.search(str(entry.get("msg"))) for known in (_USUAL, _LAB)))
 
 
 def _parsed(line: str) -> dict[str, object]:

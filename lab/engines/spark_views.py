@@ -65,7 +65,8 @@ def _faulty(scenario: Scenario, values: Mapping[str, str], said: Said, run: int)
         replace(ended, text=spark_log.shorten(said.trace), view="client"),
         replace(ended, text=spark_log.structured(said.structured.splitlines()), view="driver in JSON", dressable=False),
     ]
-    fit = [one for one in candidates if one.text and shows.search(one.text)] or candidates[:1]
+    told = {one.text: one for one in reversed(candidates)}
+    fit = [one for one in reversed(told.values()) if one.text and shows.search(one.text)] or candidates[:1]
     yield from (fit * 2)[run % len(fit) :][: min(SHOWN, len(fit))]
     for text in map(spark_log.shorten, said.executors):
         if shows.search(text):

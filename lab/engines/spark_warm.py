@@ -18,6 +18,7 @@ from lab.engines.script import LAB_PYTHON
 from lab.engines.spark_views import Said
 
 PROGRAM = Path(__file__).with_name("spark_driver.py")
+EXECUTOR_LOGS = "*/*/stderr"
 QUIET, LOOKS = 4, 40
 SUBMIT = "--driver-java-options '{java} -Dlab.structured={structured}' pyspark-shell"
 
@@ -44,20 +45,19 @@ class WarmDriver:
     def run(self, job: Mapping[str, Any], seconds: float) -> Said | None:
         """Run a job; ``None`` where its JVM was dead already. A driver that dies of it, or takes longer, is no longer ``alive``."""
         before = [log.stat().st_size for log in self._logs]
-        executors = set(self._work.glob("*/*"))
+        executors = {log: log.stat().st_size for log in self._work.glob(EXECUTOR_LOGS)}
         answer = self._ask(job, seconds)
         if not answer.get("run", True):
             return None
         self._settle()
         log, structured = (_since(*pair) for pair in zip(self._logs, before, strict=True))
-        lost = sorted(set(self._work.glob("*/*")) - executors)
         return Said(
             log,
             structured=structured,
             trace=answer["trace"],
             raised=tuple(Raised(*pair) for pair in answer["raised"]),
             exit_code=1 if answer["raised"] else 0,
-            executors=tuple(_since(folder / "stderr", 0) for folder in lost if (folder / "stderr").exists()),
+            executors=tuple(_since(log, executors.get(log, 0)) for log in sorted(self._work.glob(EXECUTOR_LOGS))),
         )
 
     def _ask(self, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:

@@ -168,16 +168,8 @@ def test_a_triage_run_asks_about_a_task_that_failed(somewhere: Installation, air
 
 @pytest.mark.slow
 def test_a_training_run_makes_the_first_champion(somewhere: Installation, tmp_path: Path) -> None:
-    (tmp_path / "corpus").mkdir()
-    for shipped in (ROOT / "include" / "oncall" / "corpus").iterdir():  # a file of the operator's takes the place of the shipped one
-        (tmp_path / "corpus" / shipped.name).touch()
-    rows = [
-        {"text": one.text, "category": one.category, "transient": one.transient, "provenance": {"engine": "few", "scenario": one.group}}
-        for one in few_examples()
-    ]
-    (tmp_path / "corpus" / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     models = tmp_path / "models"
-    settings = {"INCLUDE_PATH": tmp_path, "MODELS_PATH": models, "TRAIN_MIN_ROWS": 50}
+    settings = {"INCLUDE_PATH": small_corpus(tmp_path), "MODELS_PATH": models, "TRAIN_MIN_ROWS": 50}
     ended = run_dag("oncall_train", somewhere, **{f"AIRFLOW__ONCALL__{name}": str(value) for name, value in settings.items()})
     assert {name: one["state"] for name, one in ended.items() if name != "run"} == dict.fromkeys(ended.keys() - {"run"}, "success")
     assert ended["promote"]["result"] == "0.1.0"
@@ -193,6 +185,19 @@ def test_a_training_run_without_enough_rows_is_skipped_and_says_why(somewhere: I
     assert {ended[name]["state"] for name in ("collect", "train", "gate", "promote")} == {"skipped"}
     assert ended["report"]["state"] == "success"
     assert "fewer than [oncall] train_min_rows = 1000000" in ended["report"]["result"]["reasons"][0]
+
+
+def small_corpus(folder: Path) -> Path:
+    """An include folder whose corpus trains in a moment."""
+    (folder / "corpus").mkdir()
+    for shipped in (ROOT / "include" / "oncall" / "corpus").iterdir():  # a file of the operator's takes the place of the shipped one
+        (folder / "corpus" / shipped.name).touch()
+    rows = [
+        {"text": one.text, "category": one.category, "transient": one.transient, "provenance": {"engine": "few", "scenario": one.group}}
+        for one in few_examples()
+    ]
+    (folder / "corpus" / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
 
 
 def run_dag(dag_id: str, somewhere: Installation, **environment: str) -> dict[str, Any]:
