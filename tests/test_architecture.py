@@ -19,7 +19,7 @@ PACKAGE = PLUGINS / "airflow_oncall"
 NOUNS, MEMORY, STAGES, COMPOSITION = range(4)
 RING = {
     **dict.fromkeys(("incident", "errors", "conf"), NOUNS),
-    **dict.fromkeys(("store", "rest", "connections", "datafile"), MEMORY),
+    **dict.fromkeys(("store", "rest", "connections", "datafile", "regexes"), MEMORY),
     **dict.fromkeys(("capture", "triage", "act", "learn"), STAGES),
     **dict.fromkeys(("show", "cli", "dags", "bundle", "provider_info", "tick", "judgement", "brain", "__main__"), COMPOSITION),
     **dict.fromkeys(("training", "upkeep", "feedback", "retry_policy"), COMPOSITION),

@@ -116,6 +116,12 @@ def test_an_engines_own_code_beats_words_in_its_message(shipped: RuleBook) -> No
         "2031-02-03 04:05:06 UTC [7] LOG:  could not receive data from client: Connection reset by peer",
         "2031-02-03 04:05:06 UTC [7] LOG:  statement: insert into failures values ('deadlock detected', 'timeout')",
         "[2031-02-03, 04:05:06 UTC] {taskinstance.py:1} INFO - Marking task as SUCCESS. dag_id=a, task_id=failed_rows",
+        "insert into failed_payments (message) values ('permission denied')",
+        "[2031-02-03 04:05:06] INFO - no ERROR lines source=task.stdout loc=task_runner.py:1079",
+        "[2031-02-03 04:05:06] INFO - Pod error-digest has phase Succeeded source=task.stdout loc=task_runner.py:1079",
+        "31/02/03 04:05:06 INFO DAGScheduler: waiting: HashSet(), failed: HashSet()",
+        '[2031-02-03 04:05:06] INFO - 2031-02-03 04:05:05.1 UTC [7] LOG:  background worker "logical replication launcher" (PID 8) exited '
+        "with exit code 1 source=task.stdout loc=task_runner.py:1079",
         "",
     ],
 )
@@ -125,3 +131,24 @@ def test_healthy_text_is_no_incident(shipped: RuleBook, text: str) -> None:
 
 def test_an_unknown_exception_is_known_by_no_rule(shipped: RuleBook) -> None:
     assert shipped.judge(read_features("shop.billing.LedgerFrozenProblem: period 7 is sealed\nTask exited with return code 1")) == []
+
+
+CAUGHT = "WARNING: first partner is down\nConnectionRefusedError: [Errno 111] Connection refused\n"
+
+
+@pytest.mark.parametrize(
+    "end", ["done, 4 rows", "load finished", "INFO: successfully loaded 4 rows", "31/02/03 04:05:06 INFO DAGScheduler: Job 0 finished: sum"]
+)
+def test_what_a_job_caught_before_it_came_to_its_end_is_no_incident(shipped: RuleBook, end: str) -> None:
+    assert (category(shipped, CAUGHT), category(shipped, CAUGHT + end)) == ("network_connectivity", "none")
+
+
+@pytest.mark.parametrize(
+    "end", ["finished with errors", "Task finished exit_code=1 final_state=failed", "ERROR: could not finish", "load started"]
+)
+def test_an_end_that_is_none_leaves_the_incident(shipped: RuleBook, end: str) -> None:
+    assert category(shipped, CAUGHT + end) == "network_connectivity"
+
+
+def test_an_error_that_was_logged_as_one_stays_an_incident_in_a_job_that_came_to_its_end(shipped: RuleBook) -> None:
+    assert category(shipped, "ERROR: disk full, No space left on device\ndone") == "storage_exhaustion"

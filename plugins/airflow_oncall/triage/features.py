@@ -32,6 +32,7 @@ _NOISE = re.compile(
     r"\d+ downstream tasks|Log message source|::(?:end)?group::|Exporting env vars|"
     r"\[SQL:|\[parameters:|\(Background on this error|Rescheduling task|Retrying|Immediate failure requested|Dependencies all met|"
     r"TaskInstance Finished|Exception in thread|Driver stacktrace|Traceback \(most recent|LINE \d+:|\s*\^|"
+    r"(?i:insert into|select .{1,80}? from|update \S+ set|delete from|create (?:temp\w* )?table|drop table|merge into) |"
     r"During handling of|The above exception|\d+/\d+ checks? PASSED|Process exited abnormally|HINT:|Finished with exit|Stacktrace:"
 )
 _JOB = re.compile(r"Failed to execute (?:job|task) .{0,200}?\((?P<text>.{3,})\)$")
@@ -55,7 +56,7 @@ _ALARM = re.compile(
 _SHAPED = re.compile(
     r"(?i)^\W{0,3}(?:[\w./\-]+:? ?)?(?:\(?\d+\)? )?(?:error|fatal|failed|failure|exception|panic|abort(?:ed|ing)?|critical|cannot|"
     r"can't|could not|couldn't|unable|invalid|unknown|no such|not found|access denied|permission denied|killed|segmentation fault|bad)\b"
-    r"(?:[:,;]|\W*$|[\W_]+\w+\W+\w)|"
+    r"(?:[:,;]|\W*$|[^\w\-./]+\w+\W+\w)|"
     r"(?:error|exception|failure|fault)\w*\b ?[:(\[](?! ?(?:0|none|null|false)\b)|"
     r": (?:fatal|cannot|could not|no such|not found|permission denied|command not found|failed)\b|"
     r"\b(?:failed|fails) (?:with|to|because|due|on|in|at)\b|"
@@ -80,6 +81,12 @@ _FAILED = re.compile(
     r"(?:-?[1-9](?!00 \(task deferral)|"
     r"Negsignal)|Task failed with exception|final status: FAILED"
 )
+_DONE = re.compile(
+    r"(?i)^\W*(?:all )?(?:done|finished|completed?|succeeded|success(?:fully)?|recovered)\b|"
+    r"\b(?:completed|finished|succeeded|recovered|done)(?: successfully)?\W*$|"
+    r"\bsuccessfully \w|\bJob \d+ finished: "
+)
+"""What a job says that came to its end."""
 _DATABASE = re.compile(
     r"(?i)\b(?:psycopg\w*|databaseerror|io[./]sql|pg8000|asyncpg|pymysql|mysqldb|_mysql_exceptions|mysql\.connector|"
     r"org\.postgresql|com\.mysql|org\.mariadb|oracledb|cx_oracle|oracle\.jdbc|"
@@ -143,7 +150,9 @@ class Features:
     service: str = ""
     """``database`` where client library, port or operator tell that a database was spoken to."""
     ended: str = ""
-    """``failed`` or ``success`` where the text itself says so, ``settled`` where Airflow says that the task instance succeeded."""
+    """``failed`` or ``success`` where the text itself says so, ``settled`` where Airflow says that the task instance succeeded.
+
+    ``done``: its last line says that a job came to its end, so that what stands before was caught."""
     alarmed: bool = False
     """The text holds an exception, an error-level line or a failing end."""
     looked_at: int = field(default=0, compare=False)
@@ -181,6 +190,11 @@ def read_features(text: str, exception_chain: Sequence[str] = (), operator: str 
 
 
 def _end(lines: Sequence[Line]) -> str:
+    said = _said_of_the_end(lines)
+    return "done" if said in ("", "success") and _came_to_its_end(lines) else said
+
+
+def _said_of_the_end(lines: Sequence[Line]) -> str:
     for line in reversed(lines):
         if _SETTLED.search(line.text):
             return "settled"
@@ -189,6 +203,11 @@ def _end(lines: Sequence[Line]) -> str:
         if _SUCCESS.search(line.text):
             return "settled" if _left_in_order(lines) else "success"
     return "settled" if _left_in_order(lines) else ""
+
+
+def _came_to_its_end(lines: Sequence[Line]) -> bool:
+    last = next((line for line in reversed(lines) if line.text.strip()), Line(""))
+    return last.level not in ALARM_LEVELS and bool(_DONE.search(last.text)) and not _ALARM.search(last.text)
 
 
 def _left_in_order(lines: Sequence[Line]) -> bool:

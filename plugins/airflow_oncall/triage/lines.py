@@ -45,7 +45,9 @@ _PREFIXES = tuple(
         rf"(?:{_STAMP} )?{_LEVEL}: +(?P<text>.*)",
         r"(?P<source>[\w.\-]{1,60}) +\| (?P<text>.*)",  # docker compose
         # Whatever else a program puts before its level: a time, a thread, a name.
-        rf"(?:\[?{_STAMP}\]? +(?:\[[^\]]{{1,60}}\] +)?|\[[^\]]{{1,60}}\] +|[a-z][\w.\-]{{1,80}} ){_PROGRAM_LEVEL}"
+        rf"(?:\[?{_STAMP}\]? +(?:\[[^\]]{{1,60}}\] +)?|\[[^\]]{{1,60}}\] +|"
+        r"(?!(?:no|zero|any|an|the|of|with|without|some|other|all) )[a-z][\w.\-]{1,80} )"
+        rf"{_PROGRAM_LEVEL}"
         r"(?: (?P<source>[a-z]\w*(?:[._]\w+)+))?(?: - |: | (?!\d))(?P<text>.*)",
         rf"{_PROGRAM_LEVEL}(?: (?P<source>[a-z]\w*(?:[._]\w+)+))?(?: - |: )(?P<text>.*)",
         r"(?P<level>DEBUG|INFO|WARN(?:ING)?) (?P<source>[a-z]\w*(?:[._]\w+)+) (?P<text>.*)",
@@ -131,7 +133,9 @@ def _strip(raw: str) -> Line:
     if quoted := _BYTES.fullmatch(line.text):
         line = replace(line, text=quoted["text"])
     if line.starts and (tail := _TAILS.search(line.text)):
-        line = replace(line, text=line.text[: tail.start()], source=next(filter(None, tail.groups()), line.source))
+        # The engine that wrote a line says more than the pipe that it came through.
+        source = line.source if line.source == "postgres" else next(filter(None, tail.groups()), line.source)
+        line = replace(line, text=line.text[: tail.start()], source=source)
     return line
 
 

@@ -27,15 +27,19 @@ def parse_rules(texts: Mapping[str, str]) -> RuleBook:
     the logger) and ``quiet`` (fires on lines logged as information, too).
     """
     rules: dict[str, Rule] = {}
+    entries: list[_Entry] = []
     for path, text in texts.items():
         for node in _rule_nodes(path, text):
             entry = _Entry(path, node)
             rule = entry.rule()
             if rule.id in rules:
                 raise entry.error("id", f"{rule.id!r} is taken by another rule; ids are unique over all files")
-            entry.check_tests(rule)
             rules[rule.id] = rule
-    return RuleBook(tuple(rules.values()))
+            entries.append(entry)
+    book = RuleBook(tuple(rules.values()))
+    for entry in entries:
+        entry.check_tests(book)
+    return book
 
 
 def _rule_nodes(path: str, text: str) -> list[yaml.MappingNode]:
@@ -91,11 +95,12 @@ class _Entry:
             quiet=given.get("quiet", category == NO_INCIDENT),
         )
 
-    def check_tests(self, rule: Rule) -> None:
+    def check_tests(self, book: RuleBook) -> None:
         for line in self.words("test"):
             features = read_features(line)
-            if not any(rule.fires(clause, features.service) for clause in features.clauses):
-                raise self.error("test", f"{line!r} does not make rule {rule.id!r} fire")
+            fired = (rule.id for clause in features.clauses for rule, _ in book.firing(clause, features.service))
+            if self.values["id"] not in fired:
+                raise self.error("test", f"{line!r} does not make rule {self.values['id']!r} fire")
 
     def text(self, field: str) -> str:
         value = self.values[field]

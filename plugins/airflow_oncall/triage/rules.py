@@ -8,11 +8,13 @@ rule's probability times the weight of the clause's place, so that a cause beats
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from airflow_oncall.incident import NO_INCIDENT
+from airflow_oncall.regexes import RegexSet
 from airflow_oncall.triage.features import PLAIN, Clause, Features
 from airflow_oncall.triage.lines import ALARM_LEVELS
 
@@ -56,12 +58,8 @@ class Rule:
     source: re.Pattern[str] | None = None
     quiet: bool = False
 
-    def fires(self, clause: Clause, service: str) -> bool:
-        """Whether this rule speaks about ``clause``."""
-        return self.strength(clause, service) > 0
-
-    def strength(self, clause: Clause, service: str) -> float:
-        """Probability that this rule is right about ``clause``; 0 where it does not fire.
+    def strength(self, clause: Clause, service: str, worded: bool) -> float:
+        """Probability that this rule is right about ``clause``; 0 where it does not fire. ``worded``: its pattern matches there.
 
         A program's own code says it best, words come second, a class name alone is the weakest.
         """
@@ -70,7 +68,7 @@ class Rule:
         if code := self._code(clause.codes):
             bonus = 0.03 if code in self.codes else 0.02  # a code by its name, or by a family's mask
             strength = self.probability if code.startswith(_CARRIERS) else min(0.995, self.probability + bonus)
-        elif self.pattern and self.pattern.search(clause.text):
+        elif worded:
             strength = self.probability
         else:
             strength = max(0.0, self.probability - 0.015) if self._named(clause.exception) else 0.0
@@ -104,6 +102,33 @@ class RuleBook:
 
     rules: tuple[Rule, ...] = ()
 
+    @cached_property
+    def _wordings(self) -> tuple[list[int], RegexSet]:
+        """Places of the rules that have a pattern, and these patterns in the same order."""
+        worded = [(place, rule.pattern) for place, rule in enumerate(self.rules) if rule.pattern]
+        return [place for place, _ in worded], RegexSet([pattern for _, pattern in worded])
+
+    @cached_property
+    def _named(self) -> dict[str, set[int]]:
+        """Last part of an exception's name -> places of the rules that list it."""
+        named: dict[str, set[int]] = {}
+        for place, rule in enumerate(self.rules):
+            for name in rule.exceptions:
+                named.setdefault(name.rpartition(".")[2], set()).add(place)
+        return named
+
+    @cached_property
+    def _coded(self) -> set[int]:
+        return {place for place, rule in enumerate(self.rules) if rule.codes}
+
+    def firing(self, clause: Clause, service: str) -> list[tuple[Rule, float]]:
+        """The rules that speak about ``clause``, in the order of the files, and the probability that each is right."""
+        places, wordings = self._wordings
+        worded = {places[found] for found in wordings.matching(clause.text)}
+        candidates = worded | self._named.get(clause.exception.rpartition(".")[2], set()) | (self._coded if clause.codes else set())
+        strengths = ((self.rules[at], self.rules[at].strength(clause, service, at in worded)) for at in sorted(candidates))
+        return [(rule, strength) for rule, strength in strengths if strength]
+
     def judge(self, features: Features) -> list[Finding]:
         """Findings, best first; at most one per rule. Empty: there is a failure that no rule knows.
 
@@ -111,26 +136,27 @@ class RuleBook:
         """
         if features.ended == "settled":
             return [Finding("airflow-says-success", NO_INCIDENT, None, 0.97, "")]
-        benign = [rule for rule in self.rules if rule.category == NO_INCIDENT]
-        clauses = [clause for clause in features.clauses if not any(rule.fires(clause, features.service) for rule in benign)]
-        if features.ended == "success":
-            clauses = [clause for clause in clauses if clause.exception or clause.level in ALARM_LEVELS]
+        fired = [(clause, self.firing(clause, features.service)) for clause in features.clauses]
+        fired = [(clause, rules) for clause, rules in fired if not any(rule.category == NO_INCIDENT for rule, _ in rules)]
+        if features.ended in ("success", "done"):
+            caught = features.ended == "done"
+            fired = [(clause, rules) for clause, rules in fired if clause.level in ALARM_LEVELS or (clause.exception and not caught)]
+        speaks = _speaks_of_failure([clause for clause, _ in fired], features)
         best: dict[str, Finding] = {}
-        speaks = _speaks_of_failure(clauses, features)
-        for finding in self._findings(clauses, features.service, speaks):
+        for finding in _findings(fired, speaks):
             if finding.rule_id not in best or finding.probability > best[finding.rule_id].probability:
                 best[finding.rule_id] = finding
         if not best and not speaks:
             return [Finding("no-failure", NO_INCIDENT, None, 0.95, "")]
         return sorted(best.values(), key=lambda finding: -finding.probability)
 
-    def _findings(self, clauses: list[Clause], service: str, speaks: bool) -> Iterator[Finding]:
-        for clause in clauses:
-            for rule in self.rules:
-                strength = rule.strength(clause, service) if rule.category != NO_INCIDENT else 0.0
-                # Where nothing speaks of a failure, words that only may mean one are a metric, a setting or a name.
-                if strength and (speaks or clause.weight > PLAIN or rule.quiet):
-                    yield Finding(rule.id, rule.category, rule.transient, round(strength * clause.weight, 4), clause.text[:300])
+
+def _findings(fired: Sequence[tuple[Clause, list[tuple[Rule, float]]]], speaks: bool) -> Iterator[Finding]:
+    for clause, rules in fired:
+        for rule, strength in rules:
+            # Where nothing speaks of a failure, words that only may mean one are a metric, a setting or a name.
+            if speaks or clause.weight > PLAIN or rule.quiet:
+                yield Finding(rule.id, rule.category, rule.transient, round(strength * clause.weight, 4), clause.text[:300])
 
 
 def _speaks_of_failure(clauses: list[Clause], features: Features) -> bool:
