@@ -29,7 +29,7 @@ demo: venv ## real Airflow, real faults: watch them be understood, repaired or a
 test: lint unit e2e ## everything CI runs
 
 unit: venv ## all tests but those that start Airflow components
-	$(BIN)/python -m pytest -q -m "not e2e"
+	$(BIN)/python -m pytest -q -m "not e2e" -n 2 --dist worksteal
 
 e2e: venv ## tests on real Airflow components
 	$(BIN)/python -m pytest -q -m e2e

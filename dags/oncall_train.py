@@ -13,6 +13,17 @@ from airflow.sdk import DAG, CronTriggerTimetable, task
 
 from airflow_oncall import conf
 
+
+class Approval(ApprovalOperator):
+    """Also leaves who answered what: a rejection ends Airflow's own operator before it returns anything."""
+
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
+        if "error" not in event:
+            told = {name: event[name] for name in ("chosen_options", "responded_by_user")}
+            context["ti"].xcom_push(key="answer", value=told)
+        return super().execute_complete(context, event)
+
+
 with DAG(
     "oncall_train",
     description="Trains the models; a challenger that is better becomes champion.",
@@ -53,14 +64,17 @@ with DAG(
     @task
     def promote(**context: Any) -> str:
         """Make the challenger the champion; its version."""
-        approved = context["ti"].xcom_pull(task_ids="approve") or {}
-        user = approved.get("responded_by_user") or {}
-        return str(_step("promote", context, str(user.get("name") or "learn")))
+        return str(_step("promote", context, _answer(context)))
 
     @task
     def report(**context: Any) -> dict[str, Any]:
         """What came of the run, whatever it was."""
-        return dict(_step("report", context))
+        return dict(_step("report", context, _answer(context)))
+
+    def _answer(context: dict[str, Any]) -> dict[str, Any] | None:
+        """What a person said to the promotion, where one is asked; nothing where nobody was."""
+        answer: dict[str, Any] | None = context["ti"].xcom_pull(task_ids="approve", key="answer")
+        return answer
 
     def _step(name: str, context: dict[str, Any], *arguments: Any) -> Any:
         from airflow_oncall.training import run_step
@@ -70,7 +84,7 @@ with DAG(
     gated, promoted = gate(), promote()
     collect() >> validate() >> train() >> evaluate() >> gated >> promoted
     if conf.train_approval():
-        approve = ApprovalOperator(
+        approve = Approval(
             task_id="approve",
             subject="Promote the newly trained model {{ ti.xcom_pull(task_ids='train') }}?",
             body="It passed the gate: {{ ti.xcom_pull(task_ids='gate') }}. Its card is in the models folder. Reject: the champion stays.",

@@ -26,9 +26,9 @@ from tests.databases import Databases, fresh_store  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def databases() -> Iterator[Databases]:
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """A real SQLite folder and, when first asked for, a real PostgreSQL server."""
-    with Databases() as databases:
+    with Databases(tmp_path_factory.getbasetemp().parent / "postgresql.lock") as databases:
         yield databases
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
+from airflow_oncall import conf
 from airflow_oncall.learn.dataset import Example
 
 _SAID: dict[str, tuple[bool | None, tuple[str, ...]]] = {
@@ -68,6 +71,26 @@ _SAID: dict[str, tuple[bool | None, tuple[str, ...]]] = {
 def few_examples() -> list[Example]:
     """Four categories and healthy lines, six scenarios each, three rows a scenario."""
     return list(_rows())
+
+
+def few_lines() -> str:
+    """The same as a file of the corpus."""
+    return "".join(map(_line, _rows()))
+
+
+def include_few(folder: Path) -> Path:
+    """An include folder of the operator's with a corpus that trains in a moment; what else is shipped stays in force."""
+    (folder / "corpus").mkdir(parents=True)
+    for shipped in (conf.shipped_include() / "corpus").iterdir():  # a file of the operator's takes the place of the shipped one
+        (folder / "corpus" / shipped.name).touch()
+    (folder / "corpus" / "few.jsonl").write_text(few_lines(), encoding="utf-8")
+    return folder
+
+
+def _line(example: Example) -> str:
+    engine, scenario = example.group.split(":")
+    row = {"text": example.text, "category": example.category, "transient": example.transient}
+    return json.dumps({**row, "provenance": {"engine": engine, "scenario": scenario}}) + "\n"
 
 
 def _rows() -> Iterator[Example]:

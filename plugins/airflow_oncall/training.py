@@ -8,15 +8,15 @@ store keeps two trainings apart; a dead one's ends by itself. Nothing before ``p
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_oncall import conf
 from airflow_oncall.brain import Brain, read_rules
-from airflow_oncall.errors import OnCallError, StoreError, TrainingSkipped, UntrustedModel, VersionTaken
+from airflow_oncall.errors import OnCallError, StoreError, TrainingSkipped, UntrustedModel
 from airflow_oncall.incident import ModelVersion
 from airflow_oncall.store import open_store
 from airflow_oncall.store.operator_files import OperatorFiles
@@ -24,7 +24,7 @@ from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
 if TYPE_CHECKING:
-    from airflow_oncall.learn.comparison import Reigning
+    from airflow_oncall.learn.comparison import Reigning, Train
     from airflow_oncall.learn.dataset import Example
     from airflow_oncall.learn.evaluation import Predictor
     from airflow_oncall.learn.files import ModelsPath
@@ -41,9 +41,6 @@ LAST = "training"
 ROUNDS = 10
 """Candidates that the weekly search of estimators tries."""
 EXAMPLES = "examples.jsonl"
-ROWS = "rows.txt"
-"""Beside the model: digests of the rows it was trained on."""
-_RACES = 5
 
 
 class Training:
@@ -68,6 +65,7 @@ class Training:
         from airflow_oncall.learn.labels import harvest
 
         self._hold()
+        collected_at = now()  # what is said from here on is for the next training
         found = harvest(self.store.labels)
         dataset = assemble((*read_corpus(), *found.examples))
         require_trainable(dataset, conf.train_min_rows())
@@ -77,7 +75,7 @@ class Training:
         notes = [*dataset.notes, *(f"people disagree about {conflict}" for conflict in found.conflicts)]
         notes += [f"{found.without_cause} labelled fingerprints left out: their cause is not known"] if found.without_cause else []
         notes += [f"{found.without_text} labelled fingerprints left out: no text was kept of them"] if found.without_text else []
-        collected = {"dataset": dataset.digest, "rows": dataset.counts(), "notes": notes}
+        collected = {"at": collected_at.isoformat(), "dataset": dataset.digest, "rows": dataset.counts(), "notes": notes}
         self._run.write(EXAMPLES, dump_examples(dataset.examples))
         return self._run.keep("collected", collected)
 
@@ -102,6 +100,7 @@ class Training:
         """Fit on everything and save the challenger; it is registered, not promoted."""
         from airflow_oncall.learn.fitting import fit_models
         from airflow_oncall.learn.labels import repairs
+        from airflow_oncall.learn.saving import save_trained
 
         self._hold()
         if done := self._run.find("trained"):
@@ -113,10 +112,10 @@ class Training:
             "repairs": len(actions),
             "features": len(fitted.models.vectoriser.vocabulary_),
             "classes": list(fitted.models.category.classes),
-            "parameters": {"estimator": fitted.choice.name, **fitted.choice.parameters},
+            "parameters": fitted.choice.described(),
             "dataset": self._run.need("collected")["dataset"],
         }
-        model, notes = self._save(fitted.models, about)
+        model, notes = save_trained(self.models_path, self.store.models, NAME, fitted.models, self._examples, about)
         return self._run.keep("trained", {"version": model.version, "notes": notes, **about})
 
     def evaluate(self) -> dict[str, Any]:
@@ -128,7 +127,8 @@ class Training:
             return done
         champion = next(iter(self.store.models.champions(NAME)), None)
         reigning, outdated = self._reigning(champion) if champion else (None, "")
-        reports = compare(self._examples, self._trained, self._predictor(None), reigning)
+        challenger = self._trainer(self._challenger().metrics)
+        reports = compare(self._examples, challenger, self._predictor(None), reigning)
         return self._run.keep("evaluated", {"champion": champion.version if champion else "", "outdated": outdated, "reports": reports})
 
     def gate(self) -> str:
@@ -148,13 +148,17 @@ class Training:
             model = self._challenger()
             describe_model(self.models_path, self.store.models, model, metrics, people_files(model, {**model.metrics, **metrics}))
         self._run.keep("gate", asdict(passage))
-        self.store.leases.release(self._lease, self.run_id)  # an approval may take half a day
+        self.store.models.end_training(NAME, self.run_id)  # an approval may take half a day
         return "; ".join(passage.reasons) if passage.is_open else ""
 
-    def promote(self, actor: str = "learn") -> str:
-        """Make the challenger the champion, unless the champion changed since it was measured (``ChampionChanged``)."""
+    def promote(self, answer: Mapping[str, Any] | None = None) -> str:
+        """Make the challenger the champion, unless the champion changed since it was measured (``ChampionChanged``).
+
+        ``answer``: what the person who approved left in Airflow; the audit log names that person.
+        """
         from airflow_oncall.learn.registry import promote_model
 
+        actor = _person(answer) or "learn"
         passage, model = self._run.need("gate"), self._challenger()
         if not passage["is_open"]:
             raise TrainingSkipped("; ".join(passage["reasons"]))
@@ -167,21 +171,22 @@ class Training:
         self._run.keep("promoted", {"version": model.version, "by": actor})
         return model.version
 
-    def report(self) -> dict[str, Any]:
-        """What came of this run, also of one that was skipped or broke; frees the lease and old runs' folders."""
+    def report(self, answer: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What came of this run, also of one that was skipped, rejected or broke; frees the lease and old runs' folders."""
         found = {name: self._run.find(name) for name in ("skipped", "trained", "gate", "promoted")}
         told = {
             "run_id": self.run_id,
             "version": (found["trained"] or {}).get("version"),
             "promoted": bool(found["promoted"]),
-            "reasons": (found["skipped"] or found["gate"] or {"reasons": ["it did not get as far as the gate"]})["reasons"],
+            "reasons": [*_kept_out(found, answer), *(found["skipped"] or found["gate"] or _BROKEN)["reasons"]],
         }
         last = last_training(self.store)
         if found["gate"]:
-            last = LastTraining(now(), now(), self._run.need("collected")["dataset"])
+            collected = self._run.need("collected")
+            last = LastTraining(now(), datetime.fromisoformat(collected["at"]), collected["dataset"])
         times = {"ended_at": now().isoformat(), "trained_at": last.trained_at.isoformat() if last.trained_at else None}
         self.store.cursors.set(LAST, {**times, "dataset": last.dataset, "run_id": self.run_id})
-        self.store.leases.release(self._lease, self.run_id)
+        self.store.models.end_training(NAME, self.run_id)
         self._run.keep("report", told)
         self._run.prune()
         return told
@@ -192,14 +197,8 @@ class Training:
 
     # helpers
 
-    @property
-    def _lease(self) -> str:
-        return f"training {NAME}"
-
     def _hold(self) -> None:
-        if not self.store.leases.take(self._lease, self.run_id, LEASE):
-            holder = self.store.leases.holder(self._lease)
-            raise TrainingSkipped(f"{holder} is training already; a dead one's lease ends within an hour")
+        self.store.models.begin_training(NAME, self.run_id, LEASE)
 
     @cached_property
     def _examples(self) -> tuple[Example, ...]:
@@ -225,10 +224,13 @@ class Training:
         drift = measure_drift(self.store.labels, since - (now() - since), since, now())
         return {**asdict(drift), "reasons": list(drift.reasons)}
 
-    def _trained(self, examples: Sequence[Example]) -> Predictor:
+    def _trainer(self, metrics: Mapping[str, Any]) -> Train:
+        """Trains as the version with these metrics was trained: the estimator that its search chose, without a new search."""
+        from airflow_oncall.learn.estimators import Choice
         from airflow_oncall.learn.fitting import fit_models
 
-        return self._predictor(fit_models(examples, judge=self._brain.judge).models)
+        choice = Choice.of(metrics.get("parameters", {}))
+        return lambda examples: self._predictor(fit_models(examples, judge=self._brain.judge, choice=choice).models)
 
     def _predictor(self, models: TriageModels | None) -> Predictor:
         """The whole ladder, as it answers in production."""
@@ -247,7 +249,7 @@ class Training:
         from airflow_oncall.learn.card import library_versions
         from airflow_oncall.learn.comparison import Reigning
         from airflow_oncall.learn.dataset import CORPUS, row_digest
-        from airflow_oncall.learn.files import read_trusted
+        from airflow_oncall.learn.files import ROWS, read_trusted
         from airflow_oncall.learn.registry import load_model
 
         try:
@@ -261,33 +263,8 @@ class Training:
         def knew(example: Example) -> bool:
             return example.origin == CORPUS if had is None else row_digest(example) in had
 
-        return Reigning(self._predictor(models), knew), outdated
-
-    def _save(self, models: TriageModels, about: dict[str, Any]) -> tuple[ModelVersion, list[str]]:
-        from airflow_oncall.learn.card import library_versions
-        from airflow_oncall.learn.dataset import row_digest
-        from airflow_oncall.learn.registry import next_version, save_challenger
-
-        rows = "\n".join(sorted(map(row_digest, self._examples))).encode()
-        for _ in range(_RACES):
-            version = next_version(self.store.models.list(NAME))
-            named = replace(models, version=f"{NAME} {version}")
-            table, notes = self._table(named)
-            metrics = {**about, "libraries": library_versions()}
-            try:
-                return save_challenger(self.models_path, self.store.models, NAME, version, named, metrics, {ROWS: rows, **table}), notes
-            except VersionTaken as taken:
-                log.info("%s", taken)
-        raise StoreError(f"{_RACES} versions of {NAME} in a row were taken by other trainings; train again when they are done")
-
-    def _table(self, models: TriageModels) -> tuple[dict[str, bytes], list[str]]:
-        from airflow_oncall.learn.files import TABLE
-        from airflow_oncall.learn.table_export import NoTable, export
-
-        try:
-            return {TABLE: export(models, [one.text for one in self._examples]).encode()}, []
-        except NoTable as error:
-            return {}, [f"no table for workers: {error}"]
+        is_alike = champion.metrics.get("parameters") == self._challenger().metrics["parameters"]
+        return Reigning(self._predictor(models), knew, None if is_alike else self._trainer(champion.metrics)), outdated
 
     def _challenger(self) -> ModelVersion:
         version = self._run.need("trained")["version"]
@@ -295,6 +272,23 @@ class Training:
         if model is None:
             raise StoreError(f"model {NAME} {version} of run {self.run_id} is no longer registered; train again")
         return model
+
+
+_BROKEN = {"reasons": ["it did not get as far as the gate"]}
+
+
+def _person(answer: Mapping[str, Any] | None) -> str:
+    """Who answered the question of Airflow's approval; empty where time did, or nobody was asked."""
+    return str(((answer or {}).get("responded_by_user") or {}).get("name") or "")
+
+
+def _kept_out(found: Mapping[str, Any], answer: Mapping[str, Any] | None) -> list[str]:
+    """Why a challenger that the gate let pass does not reign."""
+    if not (found["gate"] or {}).get("is_open") or found["promoted"]:
+        return []
+    if answer is None:
+        return ["it passed the gate but was not promoted; the run's tasks in Airflow say why"]
+    return [f"rejected by {person}" if (person := _person(answer)) else "nobody approved it in time"]
 
 
 class LastTraining(NamedTuple):

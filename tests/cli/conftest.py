@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.examples import few_examples
+from tests.examples import few_lines
 
 from airflow_oncall import brain, conf, training
 from airflow_oncall.__main__ import parser
 from airflow_oncall.cli import commands, doctor, learning, models, terminal
-from airflow_oncall.learn.dataset import Example
 from airflow_oncall.store.sql import Store
 
 Run = Callable[..., int]
@@ -43,16 +41,10 @@ def own(deployment: Store, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shipped = home / "shipped"
     (shipped / "corpus").mkdir(parents=True)
     (shipped / "rules").symlink_to(RULES)
-    (shipped / "corpus" / "few.jsonl").write_text("".join(map(_corpus_line, few_examples())), encoding="utf-8")
+    (shipped / "corpus" / "few.jsonl").write_text(few_lines(), encoding="utf-8")
     monkeypatch.setattr(conf, "include_paths", lambda: [home / "own", shipped])
     monkeypatch.setattr(conf, "train_min_rows", lambda: 50)
     return home / "own"
-
-
-def _corpus_line(example: Example) -> str:
-    engine, scenario = example.group.split(":")
-    row = {"text": example.text, "category": example.category, "transient": example.transient}
-    return json.dumps({**row, "provenance": {"engine": engine, "scenario": scenario}}) + "\n"
 
 
 @pytest.fixture

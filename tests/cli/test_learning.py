@@ -107,6 +107,15 @@ def test_a_second_training_leaves_while_the_first_goes_on(own: Path, deployment:
     assert "the-weekly-run is training already" in capsys.readouterr().out
 
 
+def test_a_starter_training_leaves_while_another_training_goes_on(own: Path, deployment: Store, oncall: Run, capsys: Output) -> None:
+    deployment.models.begin_training(NAME, "the-weekly-run", timedelta(hours=1))
+
+    assert oncall("train", "--starter") == 0
+
+    assert "nothing was trained\n  the-weekly-run is training already" in capsys.readouterr().out
+    assert deployment.models.list(NAME) == []
+
+
 def test_a_full_disk_fails_in_one_line_and_the_champion_stays(
     champion: str, deployment: Store, oncall: Run, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -143,3 +146,19 @@ def test_who_promoted_and_why_stands_in_the_audit_log(
     with transaction(deployment.engine, reading=True) as connection:
         newest = connection.execute(select(audit).order_by(audit.c.id.desc()).limit(1)).one()
     assert (newest.actor, newest.what, newest.detail["reason"]) == ("dana", "promoted", "the new ledger jobs")
+
+
+@pytest.mark.parametrize("logs", ["spare", None], ids=["another folder", "the usual one"])
+def test_an_answer_for_programs_is_json_also_where_airflow_cannot_write_its_home(tmp_path: Path, logs: str | None) -> None:
+    (tmp_path / "logs").write_text("not a folder")
+    (tmp_path / "data.jsonl").write_text('{"text": "worker lost", "category": "infrastructure_failure"}\n')
+    spare = {"AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path / logs)} if logs else {}
+    environment = os.environ | spare | {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
+    command = [sys.executable, "-m", "airflow_oncall", "validate-data", str(tmp_path / "data.jsonl"), "--format", "json"]
+    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    before, brace, answer = told.partition("{\n")
+    assert json.loads(brace + answer)["fit"] == 1
+    if logs:
+        assert before == ""
+    else:
+        assert len(before.splitlines()) <= 1, "Airflow's own warning, which comes before any command begins"

@@ -50,9 +50,12 @@ def test_the_guard_ends_what_it_was_told_of_when_its_parent_is_gone() -> None:
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as watched,
         subprocess.Popen([sys.executable, "-I", guard.__file__], stdin=subprocess.PIPE) as safety_net,
     ):
-        safety_net.communicate(b"%d\n" % watched.pid, timeout=30)
+        assert safety_net.stdin is not None
+        safety_net.stdin.write(b"%d\n" % watched.pid)
+        safety_net.stdin.close()
 
         assert watched.wait(timeout=30) == -15
+        assert safety_net.wait(timeout=30) == 0
 
 
 def test_ending_what_has_already_ended_does_no_harm() -> None:

@@ -16,8 +16,16 @@ from tests.e2e.world import World, asleep
 pytestmark = pytest.mark.e2e
 
 
-def test_only_the_failed_mapped_task_instance_is_cleared_and_what_waited_for_it(world: World) -> None:
-    run_id = world.airflow.trigger("r_mapped")
+@pytest.fixture(scope="module")
+def runs(world: World) -> dict[str, str]:
+    """All have begun, so that nobody waits for each by itself."""
+    started = {"r_timed_out": world.airflow.trigger("r_timed_out")}
+    world.until(lambda: world.tries("r_timed_out", started["r_timed_out"], "before"), ["success"].__eq__, "the first task does not end")
+    return started | {dag_id: world.airflow.trigger(dag_id) for dag_id in ("r_mapped", "r_approved", "r_rejected", "r_moved_by_hand")}
+
+
+def test_only_the_failed_mapped_task_instance_is_cleared_and_what_waited_for_it(world: World, runs: dict[str, str]) -> None:
+    run_id = runs["r_mapped"]
     world.incident_in("r_mapped", State.VERIFYING, State.OPEN, State.DIAGNOSED, State.WAITING, State.ACTING)
     world.mend("r_mapped")
     incident = world.incident_in("r_mapped", State.RESOLVED)
@@ -30,8 +38,8 @@ def test_only_the_failed_mapped_task_instance_is_cleared_and_what_waited_for_it(
     assert world.tries("r_mapped", run_id, "total")[-1] == "success"
 
 
-def test_an_approved_question_clears_and_the_users_name_is_stored(world: World) -> None:
-    run_id = world.airflow.trigger("r_approved")
+def test_an_approved_question_clears_and_the_users_name_is_stored(world: World, runs: dict[str, str]) -> None:
+    run_id = runs["r_approved"]
     incident = world.incident_in("r_approved", State.ASKED)
     world.mend("r_approved")
     world.answer(world.question(incident), "Approve")
@@ -42,8 +50,8 @@ def test_an_approved_question_clears_and_the_users_name_is_stored(world: World) 
     assert [label["name"] for label in world.store.reading.labels(incident.id)] == ["approval", "outcome"]
 
 
-def test_a_rejected_question_does_nothing_and_escalates(world: World) -> None:
-    run_id = world.airflow.trigger("r_rejected")
+def test_a_rejected_question_does_nothing_and_escalates(world: World, runs: dict[str, str]) -> None:
+    run_id = runs["r_rejected"]
     incident = world.incident_in("r_rejected", State.ASKED)
     world.answer(world.question(incident), "Reject")
     world.incident_in("r_rejected", State.ESCALATED)
@@ -53,8 +61,8 @@ def test_a_rejected_question_does_nothing_and_escalates(world: World) -> None:
     assert (label["name"], label["given_by"]) == ("rejection", "bob")
 
 
-def test_a_person_who_clears_it_first_makes_the_question_void(world: World) -> None:
-    run_id = world.airflow.trigger("r_moved_by_hand")
+def test_a_person_who_clears_it_first_makes_the_question_void(world: World, runs: dict[str, str]) -> None:
+    run_id = runs["r_moved_by_hand"]
     incident = world.incident_in("r_moved_by_hand", State.ASKED)
     question = world.question(incident)
     world.mend("r_moved_by_hand")
@@ -69,8 +77,8 @@ def test_a_person_who_clears_it_first_makes_the_question_void(world: World) -> N
     assert [one.kind for one in world.store.reading.outcomes(incident.id)] == [OutcomeKind.SUPERSEDED]
 
 
-def test_a_run_that_timed_out_goes_on_where_it_was_cut_off(world: World) -> None:
-    run_id = world.airflow.trigger("r_timed_out")
+def test_a_run_that_timed_out_goes_on_where_it_was_cut_off(world: World, runs: dict[str, str]) -> None:
+    run_id = runs["r_timed_out"]
     incident = world.incident_in("r_timed_out", State.ASKED)
     world.mend("r_timed_out")
     world.answer(world.question(incident), "Approve")

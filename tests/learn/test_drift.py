@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from tests.learn.past import RESET, Past
+from tests.simulated_airflow import SimulatedAirflow
+from tests.simulated_world import Dag
+from tests.tick.scene import sign_in
 
 from airflow_oncall.incident import ActionKind, ModelVersion
 from airflow_oncall.learn.drift import Drift, measure_drift, stability_index, success_rate
+from airflow_oncall.learn.registry import load_champion, save_model
 from airflow_oncall.learn.reign import failing
 from airflow_oncall.store.labels import VerifiedAction
+from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
+from airflow_oncall.training import LAST, NAME
+from airflow_oncall.upkeep import EVERY, LOOKED, TRAIN_DAG, look_after_models
 
+WEEK = timedelta(days=7)
 START, SINCE, UNTIL = (datetime(2026, 11, day, tzinfo=timezone.utc) for day in (1, 8, 15))
 
 
@@ -53,6 +63,81 @@ def test_repairs_that_help_less_are_noticed(sqlite_store: Store) -> None:
     drift = measure_drift(sqlite_store.labels, START, SINCE, UNTIL)
     assert (drift.success_before, drift.success_since) == (0.9, 0.45)
     assert drift.reasons == ("repairs succeed in 45%, before in 90%",)
+
+
+# from a store to a training, on both databases
+
+
+@dataclass
+class Site:
+    """A store with a past, and an Airflow that has the training's DAG."""
+
+    store: Store
+    airflow: SimulatedAirflow
+    root: Path
+
+    def __post_init__(self) -> None:
+        self.past = Past(self.store)
+
+    def trained_a_week_ago(self) -> None:
+        week_ago = (now() - WEEK).isoformat()
+        self.store.cursors.set(LAST, {"ended_at": week_ago, "trained_at": week_ago, "dataset": "d"})
+
+    def an_hour_later(self) -> list[str]:
+        """What triage does next; the run_ids of all trainings started so far."""
+        self.store.cursors.set(LOOKED, (now() - EVERY).isoformat())
+        look_after_models(self.store, sign_in(self.airflow.url))
+        return [run_id for dag_id, run_id in self.airflow.runs if dag_id == TRAIN_DAG]
+
+
+@pytest.fixture
+def site(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setenv("AIRFLOW__ONCALL__MODELS_PATH", str(tmp_path))
+    with SimulatedAirflow() as airflow:
+        airflow.dags[TRAIN_DAG] = Dag()
+        site = Site(store, airflow, tmp_path)
+        site.trained_a_week_ago()
+        yield site
+
+
+def labels(site: Site, count: int, at: datetime) -> None:
+    for number in range(count):
+        site.past.repaired(site.past.failed("known", at=at), at=at + timedelta(milliseconds=number))
+
+
+def test_a_hundred_new_labels_start_one_training(site: Site) -> None:
+    labels(site, 99, now() - timedelta(days=1))
+    assert site.an_hour_later() == []
+    labels(site, 1, now() - timedelta(hours=1))
+    (run_id,) = site.an_hour_later()
+    assert site.an_hour_later() == [run_id], "the same news do not start another"
+
+
+def test_another_mix_of_unseen_failures_starts_one_training(site: Site) -> None:
+    for number in range(50):
+        site.past.failed("known", at=now() - WEEK - timedelta(hours=number + 1))
+        site.past.failed(f"new-{number}", diagnosis=replace(RESET, category="rate_limit"), at=now() - timedelta(hours=number + 1))
+    assert len(site.an_hour_later()) == len(site.an_hour_later()) == 1
+
+
+def test_repairs_that_no_longer_help_start_one_training(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__ONCALL__TRAIN_NEW_LABELS", "0")
+    site.past.many(20, resolved=18, at=now() - WEEK - timedelta(days=1))
+    site.past.many(20, resolved=18, at=now() - timedelta(days=2))
+    assert site.an_hour_later() == []
+    site.past.many(40, resolved=10, at=now() - timedelta(days=1))
+    assert len(site.an_hour_later()) == len(site.an_hour_later()) == 1
+
+
+def test_a_champion_whose_repairs_fail_is_rolled_back_by_itself(site: Site) -> None:
+    save_model(site.root, site.store.models, NAME, "0.1.0", {"is": "0.1.0"}, {})
+    site.past.many(20, resolved=18, at=now())
+    save_model(site.root, site.store.models, NAME, "0.2.0", {"is": "0.2.0"}, {})
+    site.past.many(20, resolved=10, at=now())
+    site.an_hour_later()
+    loaded = load_champion(site.root, site.store.models, NAME)
+    assert loaded is not None
+    assert loaded[0] == {"is": "0.1.0"}
 
 
 # a champion against its predecessor

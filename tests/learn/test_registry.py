@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import joblib
 import pytest
 from tests.databases import Databases, fresh_store
 
@@ -18,7 +19,7 @@ from airflow_oncall import conf
 from airflow_oncall.errors import StoreError, UntrustedModel, VersionTaken
 from airflow_oncall.incident import ModelVersion
 from airflow_oncall.learn.card import people_files
-from airflow_oncall.learn.files import ModelsPath, read_trusted
+from airflow_oncall.learn.files import ModelsPath, read_trusted, sha256, write
 from airflow_oncall.learn.registry import (
     describe_model,
     export_model,
@@ -137,6 +138,48 @@ def test_a_damaged_champion_cannot_be_promoted_again(registry: Registry, damage:
     assert first is not None
     with pytest.raises(UntrustedModel, match="restore it or train it again"):
         promote_model(registry.root, registry.store.models, first)
+    assert registry.reigning == "0.2.0"
+
+
+class Trap:
+    """A pickle that, when it is loaded, leaves a trace."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.trace,)
+
+
+def test_a_pickle_whose_hash_is_not_registered_is_never_unpickled(registry: Registry, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    joblib.dump(Trap(trace), folder(registry, "0.2.0") / "model.joblib")
+    assert registry.reigning == "0.1.0"
+    with pytest.raises(UntrustedModel, match="SHA-256"):
+        load_model(registry.root, registry.store.models.champions(NAME)[0])
+    assert not trace.exists()
+    joblib.load(folder(registry, "0.2.0") / "model.joblib")
+    assert trace.exists(), "the trap does work"
+
+
+@pytest.mark.parametrize("kept", [0, 5, -8])
+def test_a_pickle_that_was_cut_off_before_it_was_registered_falls_back_to_the_predecessor(
+    registry: Registry, kept: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = folder(registry, "0.2.0").joinpath("model.joblib").read_bytes()[:kept]
+    broken = replace(registry.store.models.champions(NAME)[0], version="0.3.0", path=f"{NAME}/0.3.0/model.joblib", sha256=sha256(content))
+    write(registry.root, f"{NAME}/0.3.0", {"model.joblib": content})
+    registry.store.models.register(broken)
+    promote_model(registry.root, registry.store.models, broken)
+
+    assert registry.reigning == "0.2.0"
+    assert "0.3.0 cannot be unpickled by this release (" in caplog.text
+
+
+def test_a_model_of_a_release_that_named_its_classes_otherwise_falls_back(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(f"{__name__}.Renamed", type("Renamed", (), {"__module__": __name__}), raising=False)
+        save_model(registry.root, registry.store.models, NAME, "0.3.0", Renamed(), {})  # type: ignore[name-defined]  # noqa: F821
     assert registry.reigning == "0.2.0"
 
 
@@ -309,12 +352,15 @@ registry.save_model(Path(root), models, "triage", "0.3.0", {"is": "0.3.0"}, {})
     ("moment", "reigns"),
     [("before the file is in place", "0.2.0"), ("registered", "0.2.0"), ("saved", "0.2.0"), ("promoted", "0.3.0")],
 )
-def test_kill_minus_9_leaves_a_champion_that_loads(registry: Registry, moment: str, reigns: str) -> None:
-    ended = child(KILLED, str(registry.root), registry.store.engine.url.render_as_string(hide_password=False), moment)
+def test_kill_minus_9_leaves_a_champion_that_loads(store: Store, tmp_path: Path, moment: str, reigns: str) -> None:
+    on_either = Registry(store, tmp_path / "either")
+    on_either.save("0.1.0")
+    on_either.save("0.2.0")
+    ended = child(KILLED, str(on_either.root), store.engine.url.render_as_string(hide_password=False), moment)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    assert registry.reigning == reigns
-    registry.save("0.4.0")
-    assert registry.reigning == "0.4.0", "the next training goes on as if nothing had been"
+    assert on_either.reigning == reigns
+    on_either.save("0.4.0")
+    assert on_either.reigning == "0.4.0", "the next training goes on as if nothing had been"
 
 
 def test_what_a_killed_trainer_left_behind_is_found_by_verify(registry: Registry) -> None:

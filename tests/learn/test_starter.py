@@ -1,172 +1,166 @@
+"""The starter models: from the corpus to a champion on the spot, with papers, one training at a time."""
+
 from __future__ import annotations
 
-import logging
-import signal
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from threading import Barrier, Event
 
 import pytest
 
-from airflow_oncall.errors import UntrustedModel
-from airflow_oncall.incident import ModelVersion
-from airflow_oncall.learn import corpus, starter
-from airflow_oncall.learn.dataset import Example
-from airflow_oncall.learn.registry import load_champion, load_model, save_model
+from airflow_oncall.brain import load_brain
+from airflow_oncall.errors import TrainingSkipped
+from airflow_oncall.learn import starter
+from airflow_oncall.learn.dataset import Example, row_digest
+from airflow_oncall.learn.fitting import Fitted, fit_models
+from airflow_oncall.learn.registry import verify_models
 from airflow_oncall.learn.starter import NAME, load_starter, train_starter
+from airflow_oncall.store.sql import Store
+from airflow_oncall.training import Training, run_training
 from airflow_oncall.triage.features import read_features, tokens
+from airflow_oncall.triage.models import TriageModels
 from airflow_oncall.triage.table import Table
 
-
-class Registry:
-    """The ``ModelVersions`` protocol in memory."""
-
-    def __init__(self) -> None:
-        self.models: dict[tuple[str, str], ModelVersion] = {}
-        self.order: list[tuple[str, str]] = []
-
-    def register(self, model: ModelVersion) -> None:
-        self.models[model.name, model.version] = model
-
-    def describe(self, name: str, version: str, metrics: Mapping[str, Any], files: Mapping[str, str]) -> None:
-        self.models[name, version] = replace(self.models[name, version], metrics=metrics, files=files)
-
-    def promote(self, name: str, version: str, *, actor: str = "learn", reason: str = "", instead_of: str | None = None) -> None:
-        self.order.append((name, version))
-
-    def withdraw(self, name: str, version: str, *, actor: str = "learn", reason: str = "") -> None:
-        self.order.remove((name, version))
-
-    def champions(self, name: str) -> Sequence[ModelVersion]:
-        return [self.models[key] for key in reversed(self.order) if key[0] == name]
-
-    def list(self, name: str | None = None) -> Sequence[ModelVersion]:
-        return [model for model in self.models.values() if name in (None, model.name)]
-
-    def get(self, name: str, version: str) -> ModelVersion | None:
-        return self.models.get((name, version))
+HEAP = "java.lang.OutOfMemoryError: Java heap space in worker 12"
+TURN = f"training {NAME}"
 
 
 @pytest.fixture
-def registry() -> Registry:
-    return Registry()
+def folder(tmp_path: Path, sqlite_store: Store, few: list[Example]) -> Path:
+    """Folder of the starter that reigns."""
+    return tmp_path / NAME / train_starter(tmp_path, sqlite_store.models, few).version
 
 
-@pytest.fixture
-def two_champions(tmp_path: Path, registry: Registry) -> Registry:
-    """``{"number": 2}`` reigns, ``{"number": 1}`` is its predecessor."""
-    save_model(tmp_path, registry, NAME, "1", {"number": 1}, {})
-    save_model(tmp_path, registry, NAME, "2", {"number": 2}, {})
-    return registry
-
-
-def number(tmp_path: Path, registry: Registry) -> object:
-    loaded = load_champion(tmp_path, registry, NAME)
-    return loaded and loaded[0]["number"]
+def reigning(root: Path, store: Store) -> TriageModels:
+    loaded = load_starter(root, store.models)
+    assert loaded is not None
+    return loaded[0]
 
 
 def test_starter_training_ends_with_a_champion_that_reads_texts(
-    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, few: list[Example]
+    tmp_path: Path, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch, few: list[Example]
 ) -> None:
     monkeypatch.setattr(starter, "read_corpus", lambda: few)
-    model = train_starter(tmp_path, registry)
-    assert (model.name, model.version, model.metrics["rows"]) == (NAME, "0.1.0", len(few))
-    loaded = load_starter(tmp_path, registry)
+    model = train_starter(tmp_path, sqlite_store.models)
+    assert (model.name, model.version) == (NAME, "0.1.0")
+    loaded = load_starter(tmp_path, sqlite_store.models)
     assert loaded is not None
     models, name = loaded
     assert name == models.version == "triage 0.1.0"
-    read = models.read(read_features("java.lang.OutOfMemoryError: Java heap space in worker 12"))
+    read = models.read(read_features(HEAP))
     assert read.category == "memory_exhaustion"
     assert sum(read.probabilities.values()) == pytest.approx(1.0)
 
 
-def test_the_table_stands_beside_the_pickle_and_says_the_same(tmp_path: Path, registry: Registry, few: list[Example]) -> None:
-    train_starter(tmp_path, registry, few)
-    loaded = load_starter(tmp_path, registry)
-    assert loaded is not None
-    table = Table.load((tmp_path / NAME / "0.1.0" / "table.json").read_bytes())
-    text = "java.lang.OutOfMemoryError: Java heap space in worker 12"
-    assert table.probabilities(tokens(text)) == pytest.approx(dict(loaded[0].read(read_features(text)).probabilities), abs=1e-3)
+def test_the_table_stands_beside_the_pickle_and_says_the_same(tmp_path: Path, sqlite_store: Store, folder: Path) -> None:
+    table = Table.load((folder / "table.json").read_bytes())
+    expected = reigning(tmp_path, sqlite_store).read(read_features(HEAP)).probabilities
+    assert table.probabilities(tokens(HEAP)) == pytest.approx(dict(expected), abs=1e-3)
 
 
-def test_a_second_training_has_a_version_of_its_own(tmp_path: Path, registry: Registry, few: list[Example]) -> None:
-    assert [train_starter(tmp_path, registry, few).version for _ in range(2)] == ["0.1.0", "0.2.0"]
+def test_a_second_training_has_a_version_of_its_own(tmp_path: Path, sqlite_store: Store, folder: Path, few: list[Example]) -> None:
+    assert train_starter(tmp_path, sqlite_store.models, few).version == "0.2.0"
 
 
-def test_the_reigning_champion_is_loaded(tmp_path: Path, two_champions: Registry) -> None:
-    assert number(tmp_path, two_champions) == 2
+# its papers
 
 
-def test_an_altered_file_falls_back_to_its_predecessor_with_a_warning(
-    tmp_path: Path, two_champions: Registry, caplog: pytest.LogCaptureFixture
+def test_a_starter_has_its_papers_and_says_which_are_missing(tmp_path: Path, sqlite_store: Store, folder: Path, few: list[Example]) -> None:
+    assert set(os.listdir(folder)) == {"model.joblib", "table.json", "rows.txt", "card.md", "metrics.json"}
+    assert not any(checked.problems for checked in verify_models(tmp_path, sqlite_store.models))
+    card = (folder / "card.md").read_text()
+    assert "- a starter: no search, no comparison and no gate" in card
+    assert "- no pictures: " in card
+    assert f"## On the unseen groups ({len(few)} rows)" in card
+    assert "| macro-F1 | " in card
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["rows"]["origin"] == {"corpus": len(few)}
+    assert {"features", "classes", "parameters", "libraries", "dataset"} <= metrics.keys()
+
+
+def test_a_starter_names_the_rows_it_was_trained_on(folder: Path, few: list[Example]) -> None:
+    assert (folder / "rows.txt").read_text().split() == sorted(map(row_digest, few))
+
+
+# what comes in
+
+
+def test_rows_that_are_said_twice_or_contradict_each_other_do_not_teach(tmp_path: Path, sqlite_store: Store, few: list[Example]) -> None:
+    disputed = replace(few[0], text="the wheel squeaks", group="wheel-1")
+    rows = [*few, few[0], disputed, replace(disputed, category="authentication", group="wheel-2")]
+    model = train_starter(tmp_path, sqlite_store.models, rows)
+    assert model.metrics["rows"]["origin"] == {"corpus": len(few)}
+    card = (tmp_path / NAME / model.version / "card.md").read_text()
+    assert "- 1 rows left out: said twice" in card
+    assert "- 1 texts left out: equally trusted labels contradict each other" in card
+
+
+def test_texts_that_are_not_a_number_are_left_out(tmp_path: Path, sqlite_store: Store, few: list[Example]) -> None:
+    model = train_starter(tmp_path, sqlite_store.models, [*few, replace(few[0], text=float("nan"))])  # type: ignore[arg-type]
+    assert "1 rows left out: the text is missing" in model.metrics["notes"]
+
+
+def test_one_class_cannot_be_told_apart_and_leaves_the_champion(
+    tmp_path: Path, sqlite_store: Store, folder: Path, few: list[Example]
 ) -> None:
-    (tmp_path / NAME / "2" / "model.joblib").write_bytes(b"not what was saved")
-    with caplog.at_level(logging.WARNING):
-        assert number(tmp_path, two_champions) == 1
-    assert "SHA-256" in caplog.text
+    with pytest.raises(TrainingSkipped, match="usable examples of code_error; a classifier needs at least two categories"):
+        train_starter(tmp_path, sqlite_store.models, [row for row in few if row.category == "code_error"])
+    assert [model.version for model in sqlite_store.models.champions(NAME)] == ["0.1.0"]
+    assert sqlite_store.leases.holder(TURN) is None
 
 
-def test_a_truncated_file_falls_back(tmp_path: Path, two_champions: Registry) -> None:
-    path = tmp_path / NAME / "2" / "model.joblib"
-    path.write_bytes(path.read_bytes()[:-3])
-    assert number(tmp_path, two_champions) == 1
+# one at a time
 
 
-def test_a_missing_file_falls_back(tmp_path: Path, two_champions: Registry) -> None:
-    (tmp_path / NAME / "2" / "model.joblib").unlink()
-    assert number(tmp_path, two_champions) == 1
+def test_of_two_starter_trainings_at_one_moment_one_trains(
+    store: Store, tmp_path: Path, few: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, other_left = Barrier(2), Event()
+
+    def fit(*rows: list[Example], **how: object) -> Fitted:
+        other_left.wait(30)
+        return fit_models(*rows)
+
+    def train(_: int) -> str:
+        start.wait(30)
+        try:
+            return train_starter(tmp_path, store.models, few).version
+        except TrainingSkipped as reason:
+            return str(reason)
+        finally:
+            other_left.set()
+
+    monkeypatch.setattr(starter, "fit_models", fit)
+    with ThreadPoolExecutor(2) as pool:
+        version, reason = sorted(pool.map(train, range(2)))
+
+    assert version == "0.1.0"
+    assert reason.startswith("a starter training (")
+    assert "is training already; train again when it is done" in reason
+    assert [model.version for model in store.models.list(NAME)] == ["0.1.0"]
+    assert store.leases.holder(TURN) is None
 
 
-def test_another_scikit_learn_falls_back(tmp_path: Path, two_champions: Registry, caplog: pytest.LogCaptureFixture) -> None:
-    two_champions.register(replace(two_champions.models[NAME, "2"], library="scikit-learn 0.1"))
-    assert number(tmp_path, two_champions) == 1
-    assert "scikit-learn 0.1" in caplog.text
+def test_a_starter_and_the_weekly_training_keep_out_of_each_others_way(tmp_path: Path, sqlite_store: Store, few: list[Example]) -> None:
+    sqlite_store.models.begin_training(NAME, "weekly", timedelta(hours=1))
+    with pytest.raises(TrainingSkipped, match="weekly is training already"):
+        train_starter(tmp_path, sqlite_store.models, few)
+    sqlite_store.models.end_training(NAME, "weekly")
+    sqlite_store.models.begin_training(NAME, "a starter training (1)", timedelta(minutes=1))
+    told = run_training(Training(sqlite_store, tmp_path, "weekly"))
+    assert "a starter training (1) is training already" in told["reasons"][0]
+    assert sqlite_store.models.list(NAME) == []
 
 
-def test_with_nothing_left_to_trust_rules_stand_alone(tmp_path: Path, two_champions: Registry) -> None:
-    for path in tmp_path.rglob("model.joblib"):
-        path.unlink()
-    assert load_champion(tmp_path, two_champions, NAME) is None
-    assert load_starter(tmp_path, two_champions) is None
-
-
-def test_an_unregistered_file_is_never_loaded(tmp_path: Path, two_champions: Registry) -> None:
-    assert load_champion(tmp_path, Registry(), NAME) is None
-
-
-def test_a_path_outside_the_models_folder_is_refused(tmp_path: Path, two_champions: Registry) -> None:
-    with pytest.raises(UntrustedModel, match="leaves the models folder"):
-        load_model(tmp_path, replace(two_champions.models[NAME, "2"], path="../elsewhere/model.joblib"))
-
-
-def test_a_disk_error_while_saving_leaves_the_champion(tmp_path: Path, two_champions: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        save_model(tmp_path, two_champions, NAME, "3", {"number": 3}, {})
-    assert number(tmp_path, two_champions) == 2
-    assert not list(tmp_path.rglob(".saving-*"))
-
-
-@pytest.mark.parametrize("moment", ["os.replace", "register", "promote"])
-def test_kill_minus_9_while_saving_leaves_the_champion(tmp_path: Path, two_champions: Registry, moment: str) -> None:
-    script = f"""
-import os, signal
-from pathlib import Path
-from airflow_oncall.learn.registry import save_model
-def die(*_): os.kill(os.getpid(), signal.SIGKILL)
-class Dying:
-    def register(self, model): {"die()" if moment == "register" else "pass"}
-    def promote(self, name, version): {"die()" if moment == "promote" else "pass"}
-{"os.replace = die" if moment == "os.replace" else ""}
-save_model(Path({str(tmp_path)!r}), Dying(), {NAME!r}, "3", {{"number": 3}}, {{}})
-"""
-    plugins = str(Path(corpus.__file__).parents[2])
-    ended = subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": plugins, "PATH": ""}, check=False, capture_output=True)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    assert number(tmp_path, two_champions) == 2
+def test_triage_goes_on_by_rules_while_somebody_else_trains_the_first_models(
+    tmp_path: Path, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__ONCALL__MODELS_PATH", str(tmp_path))
+    sqlite_store.models.begin_training(NAME, "a starter training (1)", timedelta(minutes=1))
+    found = load_brain(sqlite_store).diagnose("java.lang.OutOfMemoryError: Java heap space", (), None, False)
+    assert (found.category, found.decided_by, found.model_version) == ("memory_exhaustion", "rules", None)
+    assert sqlite_store.models.list(NAME) == []

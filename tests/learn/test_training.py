@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -18,11 +20,13 @@ from airflow_oncall.brain import load_brain
 from airflow_oncall.errors import ChampionChanged, OnCallError, TrainingSkipped
 from airflow_oncall.feedback import give_feedback
 from airflow_oncall.incident import Diagnosis, Incident
-from airflow_oncall.learn import comparison, corpus, fitting, registry
+from airflow_oncall.learn import comparison, corpus, fitting, registry, saving
 from airflow_oncall.learn.dataset import Example
+from airflow_oncall.learn.estimators import Choice
 from airflow_oncall.learn.evaluation import Answer
 from airflow_oncall.learn.fitting import Fitted, fit_models
 from airflow_oncall.learn.registry import load_champion, save_model, verify_models
+from airflow_oncall.learn.starter import train_starter
 from airflow_oncall.store.sql import Store
 from airflow_oncall.training import LEASE, NAME, STEPS, Training, last_training, run_training
 
@@ -94,6 +98,11 @@ def trained(site: Site) -> Site:
     """Its first training has made 0.1.0 champion."""
     assert site.train()["promoted"]
     return site
+
+
+def _word(number: int) -> str:
+    """Another word for every number, so that texts differ by more than numbers."""
+    return "".join("abcdefghij"[int(digit)] for digit in f"{number:03}")
 
 
 def better(monkeypatch: pytest.MonkeyPatch, **figures: float) -> None:
@@ -180,9 +189,12 @@ def test_rows_of_one_class_skip_the_training(site: Site) -> None:
     assert "there is nothing to tell apart" in site.train()["reasons"][0]
 
 
-def test_groups_of_one_row_are_trained_on(site: Site) -> None:
-    site.corpus[:] = [replace(row, group=f"own-{number}") for number, row in enumerate(site.corpus)]
-    assert site.train()["version"] == "0.1.0"
+def test_groups_of_one_row_are_trained_on(real_site: Site) -> None:
+    rows = [replace(row, text=f"{row.text} {_word(number)}", group=f"g{number}") for number, row in enumerate(real_site.corpus)]
+    real_site.corpus[:] = rows
+    assert real_site.train()["version"] == "0.1.0"
+    report = real_site.store.models.list(NAME)[0].metrics["reports"]["challenger"]["unseen groups"]
+    assert report["groups"] == report["rows"] == len(rows)
 
 
 def test_a_challenger_that_is_worse_does_not_reign(trained: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,9 +245,39 @@ def test_the_second_of_two_trainings_leaves_with_a_reason(site: Site) -> None:
     first = site.training("first")
     first.collect()
     told = run_training(site.training("second"))
-    assert told["reasons"] == ["first is training already; a dead one's lease ends within an hour"]
+    assert told["reasons"] == ["first is training already; train again when it is done (a dead one's turn ends within an hour)"]
     assert site.store.leases.holder(LEASE_NAME) == "first", "and leaves the first one's lease alone"
     assert first.validate()["folds"] == 3
+
+
+def test_of_two_trainings_begun_at_one_moment_one_trains(
+    store: Store, tmp_path: Path, few: list[Example], fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_left = Event()
+
+    def fit(*_: object, **__: object) -> Fitted:
+        other_left.wait(30)
+        return fitted
+
+    monkeypatch.setattr(corpus, "read_corpus", lambda: few)
+    monkeypatch.setattr(fitting, "fit_models", fit)
+    monkeypatch.setenv("AIRFLOW__ONCALL__TRAIN_MIN_ROWS", "50")
+    better(monkeypatch)
+    start = Barrier(2)
+
+    def run(run_id: str) -> dict[str, Any]:
+        start.wait(30)
+        told = run_training(Training(store, tmp_path, run_id, rounds=0))
+        other_left.set()
+        return told
+
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(run, ("first", "second")))
+
+    assert sorted(one["version"] or "" for one in told) == ["", "0.1.0"]
+    assert [model.version for model in store.models.list(NAME)] == ["0.1.0"]
+    (reason,) = next(one["reasons"] for one in told if not one["version"])
+    assert "is training already" in reason
 
 
 def test_a_training_goes_on_after_a_dead_one(site: Site) -> None:
@@ -289,7 +331,7 @@ def test_a_disk_that_is_full_leaves_the_champion_and_the_lease_free(trained: Sit
 def test_two_trainings_that_took_the_same_version_both_keep_their_file(trained: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     real, stale = registry.next_version, ["0.2.0"]
     save_model(trained.root, trained.store.models, NAME, "0.2.0", {"of": "the faster one"}, {})
-    monkeypatch.setattr(registry, "next_version", lambda known: stale.pop() if stale else real(known))
+    monkeypatch.setattr(saving, "next_version", lambda known: stale.pop() if stale else real(known))
     trained.train(force=True)
     assert [model.version for model in trained.store.models.list(NAME)] == ["0.3.0", "0.2.0", "0.1.0"]
     assert not any(checked.problems for checked in verify_models(trained.root, trained.store.models))
@@ -308,6 +350,34 @@ def test_a_run_id_of_airflow_makes_a_folder_name(site: Site) -> None:
     assert site.files("scheduled__2026-11-22T03_00_00_00_00") == {"skipped.json"}
 
 
+def test_what_is_said_while_a_training_runs_is_news_for_the_next(site: Site) -> None:
+    training = site.training()
+    training.collect()
+    site.label("acme.LedgerFrozenError: frozen", "data_quality", "ledger")
+    for step in STEPS[1:]:
+        getattr(training, step)()
+    training.report()
+    assert site.store.labels.count(last_training(site.store).trained_at) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"chosen_options": ["Reject"], "responded_by_user": {"id": "7", "name": "ada"}}, "rejected by ada"),
+        ({"chosen_options": ["Reject"], "responded_by_user": None}, "nobody approved it in time"),
+        (None, "it passed the gate but was not promoted; the run's tasks in Airflow say why"),
+    ],
+    ids=["rejected", "no answer", "broke"],
+)
+def test_a_challenger_that_passed_the_gate_and_does_not_reign_says_why(site: Site, answer: dict[str, Any] | None, reason: str) -> None:
+    training = site.training()
+    for step in STEPS[:-1]:
+        getattr(training, step)()
+    told = training.report(answer)
+    assert (told["promoted"], told["reasons"][0]) == (False, reason)
+    assert "there is no champion" in told["reasons"][1], "and what the gate said"
+
+
 def test_a_skipped_training_does_not_count_as_learned_from(trained: Site) -> None:
     learned = last_training(trained.store)
     trained.train()
@@ -319,6 +389,32 @@ def test_a_skipped_training_does_not_count_as_learned_from(trained: Site) -> Non
 
 
 # what is measured is what was not trained on
+
+
+@pytest.fixture
+def chosen(real_site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The estimator of every fit, in the order of fitting; the search always finds that ComplementNB is best."""
+    fits: list[str] = []
+
+    def fit(rows: Any, **how: Any) -> Fitted:
+        found = fit_models(rows, **how)
+        fits.append(found.choice.name)
+        return found
+
+    monkeypatch.setattr(fitting, "search", lambda *_: Choice("ComplementNB", {"alpha": 0.3}))
+    monkeypatch.setattr(fitting, "fit_models", fit)
+    return fits
+
+
+def test_the_challenger_is_measured_with_the_estimator_that_its_search_chose(real_site: Site, chosen: list[str]) -> None:
+    assert real_site.train(rounds=1)["version"] == "0.1.0"
+    assert chosen == ["ComplementNB"] * 4, "the challenger, then its twin in each of three folds"
+
+
+def test_a_champion_of_another_estimator_is_measured_with_its_own(real_site: Site, chosen: list[str]) -> None:
+    train_starter(real_site.root, real_site.store.models, real_site.corpus)
+    assert real_site.train(rounds=1, force=True)["version"] == "0.2.0"
+    assert chosen == ["ComplementNB", *["ComplementNB", "LogisticRegression"] * 3], "in each fold the challenger's twin and the champion's"
 
 
 def test_nobody_is_asked_about_a_row_it_was_trained_on(few: list[Example]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.examples import include_few
 from tests.packaging.installation import ROOT, Answer, Installation
 
 from airflow_oncall import conf
@@ -87,8 +88,10 @@ def test_the_wheels_bundle_serves_every_dag(wheel_install: Installation) -> None
     assert Path(parsed["paths"]["oncall"]).is_relative_to(wheel_install.python.parents[1])
 
 
-def test_the_wheel_finds_the_rules_inside_itself(wheel_install: Installation) -> None:
-    found = wheel_install.run("-m", "airflow_oncall", "classify", "--text", "FATAL: sorry, too many clients already")
+def test_the_wheel_finds_the_rules_inside_itself(wheel_install: Installation, tmp_path: Path) -> None:
+    own = str(include_few(tmp_path / "own"))  # no rules, but models in a moment
+    text = "FATAL: sorry, too many clients already"
+    found = wheel_install.run("-m", "airflow_oncall", "classify", "--text", text, AIRFLOW__ONCALL__INCLUDE_PATH=own)
     assert found.returncode == 0, found.stderr
     assert '"database_connectivity"' in found.stdout
 

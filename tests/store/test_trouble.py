@@ -26,8 +26,7 @@ def test_missing_tables_are_told_with_the_command_that_makes_them(databases: Dat
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def test_tables_of_an_older_version_are_told_too(databases: Databases, kind: str) -> None:
-    engine = engine_for(databases.create(kind), 2.0)
-    upgrade(engine)
+    engine = engine_for(databases.migrated(kind), 2.0)
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE oncall_occurrences DROP COLUMN log_tail"))
     with pytest.raises(SchemaOutdated):
@@ -35,8 +34,7 @@ def test_tables_of_an_older_version_are_told_too(databases: Databases, kind: str
 
 
 def test_a_read_only_file_refuses_writes_and_gives_reads(databases: Databases) -> None:
-    url = databases.create("sqlite")
-    upgrade(engine_for(url, 2.0))
+    url = databases.migrated("sqlite")
     reader = engine_for(URL.create("sqlite", database=f"file:{url.database}", query={"mode": "ro", "uri": "true"}), 2.0)
     store = Store.over(reader, "triage-1")
     assert store.reading.incidents() == []
@@ -45,8 +43,7 @@ def test_a_read_only_file_refuses_writes_and_gives_reads(databases: Databases) -
 
 
 def test_a_locked_file_is_waited_for_only_as_long_as_one_has_patience(databases: Databases) -> None:
-    url = databases.create("sqlite")
-    upgrade(engine_for(url, 30.0))
+    url = databases.migrated("sqlite")
     other = create_engine(url)
     with other.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -76,13 +73,10 @@ def test_upgrading_what_is_no_database_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.postgres
 def test_a_database_that_was_stopped_is_told(databases: Databases) -> None:
-    url = databases.create("postgresql")
+    url = databases.migrated("postgresql")
     engine = engine_for(url, 2.0)
-    upgrade(engine)
-    admin = create_engine(databases.server_url(), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {url.database} WITH (FORCE)"))
-    admin.dispose()
+    engine.connect().close()  # it stays in the pool, and breaks there
+    databases.tell_server(f"DROP DATABASE {url.database} WITH (FORCE)")
     with pytest.raises(StoreUnavailable):
         Store.over(engine, "triage-1").intake.record(vendor_was_down)
     engine.dispose()

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, create_engine, text
 from tests.databases import Databases, fresh_store
 from tests.simulated_airflow import SimulatedAirflow
 from tests.simulated_world import Dag
 from tests.tick.scene import ORDERS, Scene
 
 from airflow_oncall.incident import ActionState, State
-from airflow_oncall.store.engine import engine_for
-from airflow_oncall.store.sql import Store
 
 Worker = Callable[..., dict[str, Any]]
 MOST = 120
@@ -55,31 +51,14 @@ def worker(databases: Databases) -> Iterator[Worker]:
 
 def scenes(databases: Databases, kind: str, mode: str) -> Iterator[Scene]:
     """Over and over the same beginning: the nightly orders failed in the middle of the night."""
-    for empty in fresh_store(databases, kind):
-        empty.engine.dispose()  # PostgreSQL copies only what nobody is connected to
-        while True:
-            engine = engine_for(copy_of(empty.engine.url, databases), 30.0)
+    while True:
+        for store in fresh_store(databases, kind, "the-survivor"):
             with SimulatedAirflow() as airflow:
                 airflow.dags["oncall_approval"] = Dag()
                 airflow.fail(ORDERS, retries=1)
                 airflow.schedule()
                 airflow.fail(ORDERS)
-                yield Scene(Store.over(engine, "the-survivor"), airflow, mode=mode)
-            engine.dispose()
-
-
-def copy_of(pattern: URL, databases: Databases) -> URL:
-    """A new database like this one, in less time than making its tables takes."""
-    url = databases.create(pattern.get_backend_name())
-    if url.get_backend_name() == "sqlite":
-        shutil.copy(str(pattern.database), str(url.database))
-        return url
-    admin = create_engine(databases.server_url(), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {url.database}"))
-        connection.execute(text(f"CREATE DATABASE {url.database} TEMPLATE {pattern.database}"))
-    admin.dispose()
-    return url
+                yield Scene(store, airflow, mode=mode)
 
 
 def carry_on(scene: Scene) -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from airflow_oncall import conf
 from airflow_oncall.cli.terminal import bar, command, complain, print_json, steps, this_user
-from airflow_oncall.errors import BadDataFile, OnCallError, VersionTaken
+from airflow_oncall.errors import BadDataFile, OnCallError, TrainingSkipped
 from airflow_oncall.store import open_store
 from airflow_oncall.training import NAME, STEPS, Training, run_training
 
@@ -64,8 +64,8 @@ def _train_starter() -> dict[str, Any]:
         progress("starter models from the corpus")
         try:
             model = train_starter(conf.models_path(), store.models, judge=Brain(rules).judge)
-        except VersionTaken as taken:
-            raise OnCallError(f"another training was faster, its model stands: {taken}") from taken
+        except TrainingSkipped as reason:
+            return {"version": None, "promoted": False, "reasons": [str(reason)]}
     return {"version": model.version, "promoted": True, "reasons": ["trained from the corpus alone, without a gate"]}
 
 

@@ -39,13 +39,15 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def people_files(model: ModelVersion, metrics: Mapping[str, Any]) -> dict[str, bytes]:
+def people_files(model: ModelVersion, metrics: Mapping[str, Any], *, pictures: bool = True) -> dict[str, bytes]:
     """The files that stand beside the model, by name. Pictures are left out where matplotlib is not installed."""
-    report = _reports(metrics)["challenger"]["unseen groups"]
     files = {
         CARD: card(model, metrics).encode(),
         METRICS: (json.dumps(metrics, indent=2, sort_keys=True, default=str) + "\n").encode(),
     }
+    if not pictures:
+        return files
+    report = next(iter(_reports(metrics).values()), {}).get("unseen groups", {})
     try:
         files[CONFUSION] = confusion_picture(report.get("confusion", {}))
         files[RELIABILITY] = reliability_picture(report.get("reliability", ()))
@@ -62,7 +64,7 @@ def card(model: ModelVersion, metrics: Mapping[str, Any]) -> str:
 def _card(model: ModelVersion, metrics: Mapping[str, Any]) -> Iterator[str]:
     yield f"# {model.name} {model.version}\n"
     yield "Says of the text of a failed task what its cause is, whether a re-run can help, and how sure that is. Not meant for"
-    yield "anything else. It learned from the shipped corpus and from the outcomes and feedback of this deployment.\n"
+    yield "anything else. It learned from the rows named below: of the shipped corpus, of verified outcomes, and of people.\n"
     yield f"- trained: {model.trained_at:%Y-%m-%d %H:%M} UTC"
     yield f"- SHA-256 of model.joblib: `{model.sha256}`"
     for name in ("rows", "repairs", "features", "classes", "parameters", "libraries", "dataset"):
@@ -71,7 +73,7 @@ def _card(model: ModelVersion, metrics: Mapping[str, Any]) -> Iterator[str]:
     for note in metrics.get("notes", ()):
         yield f"- {note}"
     reports = _reports(metrics)
-    for rows in reports["challenger"]:
+    for rows in next(iter(reports.values()), {}):
         yield from _table(rows, reports)
     gate = metrics.get("gate")
     if gate:
@@ -80,17 +82,18 @@ def _card(model: ModelVersion, metrics: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _reports(metrics: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """Who -> which rows -> report; a starter model was compared with nobody, its figures are the metrics."""
-    return dict(metrics.get("reports") or {"challenger": {"unseen groups": metrics}})
+    """Who -> which rows -> report, the model itself first; empty for a version that was killed before it was measured."""
+    return dict(metrics.get("reports") or {})
 
 
 def _table(rows: str, reports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     measured = {who: found[rows] for who, found in reports.items() if rows in found}
-    yield f"\n## On the {rows} ({measured['challenger'].get('rows', 0)} rows)\n"
+    own = next(iter(measured.values()))
+    yield f"\n## On the {rows} ({own.get('rows', 0)} rows)\n"
     yield "| | " + " | ".join(measured) + " |"
     yield "|---|" + "---|" * len(measured)
     for key, name in _FIGURES:
-        if key in measured["challenger"]:
+        if key in own:
             yield f"| {name} | " + " | ".join(_cell(report, key) for report in measured.values()) + " |"
 
 

@@ -30,6 +30,8 @@ class Reigning:
     predict: Predictor
     had: Callable[[Example], bool]
     """Whether it was trained on this row."""
+    train: Train | None = None
+    """Trains its twin where its estimator is another one than the challenger's."""
 
 
 def compare(examples: Sequence[Example], train: Train, rules: Predictor, champion: Reigning | None) -> Reports:
@@ -59,8 +61,10 @@ def _predictors(known: Sequence[Example], train: Train, rules: Predictor, champi
     if champion is None:
         return found
     had = [one for one in known if champion.had(one)]
-    twin = champion.predict if rows == NEWEST else challenger if len(had) == len(known) else train(had)
-    return {**found, CHAMPION: twin}
+    if rows == NEWEST:
+        return {**found, CHAMPION: champion.predict}
+    is_alike = champion.train is None and len(had) == len(known)
+    return {**found, CHAMPION: challenger if is_alike else (champion.train or train)(had)}
 
 
 def majority(known: Sequence[Example]) -> Predictor:

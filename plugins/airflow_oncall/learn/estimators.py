@@ -32,6 +32,17 @@ class Choice:
         """A fresh, unfitted estimator."""
         return CANDIDATES[self.name][0]().set_params(**self.parameters)
 
+    def described(self) -> dict[str, Any]:
+        """As a version's metrics keep it."""
+        return {"estimator": self.name, **self.parameters}
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> Choice:
+        """What :meth:`described` gave; the default for what a release without this estimator or without this note left."""
+        parameters = dict(described)
+        name = parameters.pop("estimator", DEFAULT.name)
+        return cls(name, parameters) if name in CANDIDATES else DEFAULT
+
 
 CANDIDATES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "LogisticRegression": (

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 ModelsPath: TypeAlias = "Path | ObjectStoragePath"
 """What ``[oncall] models_path`` may be."""
 MODEL, TABLE = "model.joblib", "table.json"
+ROWS = "rows.txt"
+"""Digests of the rows that a version was trained on."""
 LATEST, POINTER = "latest", "champion.json"
 
 

@@ -53,14 +53,21 @@ class Unseen:
     distances: Any
 
 
-def fit_models(examples: Sequence[Example], *, judge: Judge | None = None, repairs: Sequence[Repair] = (), rounds: int = 0) -> Fitted:
-    """Train all parts. ``rounds``: candidates that the search tries; 0 trains the default at once.
+def fit_models(
+    examples: Sequence[Example],
+    *,
+    judge: Judge | None = None,
+    repairs: Sequence[Repair] = (),
+    rounds: int = 0,
+    choice: Choice = DEFAULT,
+) -> Fitted:
+    """Train all parts. ``rounds``: candidates that the search tries; 0 trains ``choice`` at once.
 
     With a ``judge`` (the rules in force) its word is calibrated too. Raises :class:`TrainingSkipped` where fewer than two
     categories are left.
     """
     data = prepare(examples)
-    choice = search(unfitted_vectoriser(), data.documents, data.labels, data.groups, data.weights, rounds) if rounds else DEFAULT
+    choice = search(unfitted_vectoriser(), data.documents, data.labels, data.groups, data.weights, rounds) if rounds else choice
     models, _ = _fit(data, choice)
     unseen = _out_of_fold(data, choice, models.category.classes)
     models = _calibrated(models, data, unseen)

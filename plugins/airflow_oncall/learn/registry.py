@@ -10,8 +10,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import pickle
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 
 LIBRARY = f"scikit-learn {sklearn.__version__}"
 MANIFEST = "registered.json"
+_UNREADABLE = (pickle.UnpicklingError, EOFError, OSError, zlib.error, ImportError, AttributeError, LookupError, TypeError, ValueError)
+"""What unpickling raises for bytes that are cut off, and for classes that moved or changed."""
 _SEMANTIC = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 
@@ -124,10 +128,19 @@ def load_champion(models_path: ModelsPath, versions: ModelVersions, name: str) -
 
 
 def load_model(models_path: ModelsPath, model: ModelVersion) -> Any:
-    """The estimator of one registered version. Raises :class:`UntrustedModel`; nothing is unpickled before the hash is checked."""
+    """The estimator of one registered version. Raises :class:`UntrustedModel`; nothing is unpickled before the hash is checked.
+
+    Also for a file that is the registered one and yet no model of this release, as after an upgrade that renamed a class.
+    """
     if model.library != LIBRARY:
         raise UntrustedModel(f"model {model.name} {model.version} was trained with {model.library!r}, this is {LIBRARY!r}; train it again")
-    return joblib.load(io.BytesIO(read_trusted(models_path, model)))
+    content = read_trusted(models_path, model)
+    try:
+        return joblib.load(io.BytesIO(content))
+    except _UNREADABLE as error:
+        raise UntrustedModel(
+            f"model {model.name} {model.version} cannot be unpickled by this release ({type(error).__name__}: {error}); train it again"
+        ) from error
 
 
 class Checked(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Protocol
 
 from airflow_oncall.incident import ModelVersion, Occurrence
@@ -24,6 +25,15 @@ class Intake(Protocol):
 
 class ModelVersions(Protocol):
     """The registry of trusted model files (``store.models``)."""
+
+    def begin_training(self, name: str, trainer: str, lasting: timedelta) -> None:
+        """Take the turn to train a model, or renew one's own; a dead trainer's ends by itself.
+
+        Raises ``TrainingSkipped`` while it is somebody else's.
+        """
+
+    def end_training(self, name: str, trainer: str) -> None:
+        """Give the turn back; somebody else's is left alone."""
 
     def register(self, model: ModelVersion) -> None:
         """Trust these files. The same (name, version) registered again with another hash raises ``VersionTaken``."""

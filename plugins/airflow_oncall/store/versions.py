@@ -12,10 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from airflow_oncall.errors import ChampionChanged, StoreError, VersionTaken
+from airflow_oncall.errors import ChampionChanged, StoreError, TrainingSkipped, VersionTaken
 from airflow_oncall.incident import ModelVersion
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
+from airflow_oncall.store.keep import Leases
 from airflow_oncall.store.records import model_of, now
 from airflow_oncall.store.tables import audit, model_versions
 
@@ -25,6 +26,17 @@ class SqlModelVersions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._leases = Leases(engine)
+
+    def begin_training(self, name: str, trainer: str, lasting: timedelta) -> None:
+        """See :meth:`airflow_oncall.store.base.ModelVersions.begin_training`."""
+        if not self._leases.take(_turn(name), trainer, lasting):
+            holder = self._leases.holder(_turn(name)) or "somebody else"
+            raise TrainingSkipped(f"{holder} is training already; train again when it is done (a dead one's turn ends within an hour)")
+
+    def end_training(self, name: str, trainer: str) -> None:
+        """See :meth:`airflow_oncall.store.base.ModelVersions.end_training`."""
+        self._leases.release(_turn(name), trainer)
 
     def register(self, model: ModelVersion) -> None:
         """See :meth:`airflow_oncall.store.base.ModelVersions.register`."""
@@ -91,6 +103,10 @@ class SqlModelVersions:
         with transaction(self._engine, reading=True) as connection:
             row = connection.execute(select(model_versions).where(*_named(name, version))).mappings().first()
         return model_of(row) if row else None
+
+
+def _turn(name: str) -> str:
+    return f"training {name}"
 
 
 def _named(name: str, version: str) -> tuple[Any, Any]:
