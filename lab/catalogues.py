@@ -1,4 +1,4 @@
-"""``python -m lab.catalogues``: corpus rows rendered from the lists of errors that engines ship, marked ``made: rendered``.
+"""Corpus rows rendered from the lists of errors that engines ship, marked ``made: rendered``.
 
 A code becomes a category by the tables of this module; a code that no table names is left out, as nobody knows its cause from the code.
 """
@@ -15,7 +15,6 @@ import platform
 import re
 import signal
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,10 +23,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from lab.engines.script import LAB_PYTHON
-from lab.record import Row, write
+from lab.record import Row
 
 MOST_ROWS = 600
 SPARK_CONDITIONS = 80
@@ -115,15 +112,6 @@ EXCEPTIONS: Mapping[str, Verdict] = {
     "ConnectionError": ("network_connectivity", True),
 }  # fmt: skip
 _WORDS = ("orders", "col_a", "daily_load", "eu-1", "42", "region", "2031-04-02", "amount", "v2", "ledger")
-
-
-def main() -> int:
-    """Write ``catalogues.jsonl`` and say how many rows each catalogue gave."""
-    rows = list(made())
-    write("catalogues", rows)
-    for source in dict.fromkeys(row["provenance"]["engine"] for row in rows):
-        Console().print(f"{source}: {sum(row['provenance']['engine'] == source for row in rows)} rows")
-    return 0
 
 
 def made() -> Iterator[Row]:
@@ -274,7 +262,3 @@ def _rows(entry: Entry) -> Iterable[Row]:
                 "surroundings": "as written",
             },
         }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

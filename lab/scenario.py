@@ -1,4 +1,4 @@
-"""Scenarios: what is broken, as data. One YAML file holds the scenarios of one engine and theme; see ``docs/lab.md``."""
+"""Scenarios: what is broken, as data. One YAML file, ``ENGINE_THEME.yaml``, holds those of one engine and theme; see ``docs/lab.md``."""
 
 from __future__ import annotations
 
@@ -61,11 +61,16 @@ class ScenarioFile(BaseModel):
 
 
 def read_scenarios(engine: str, folder: Path = FOLDER) -> Iterator[Scenario]:
-    """All scenarios of one engine, in the order of file names. Raises ``BadDataFile`` naming file, line and field."""
+    """All scenarios of one engine, in the order of its files ``ENGINE_*.yaml``; no other file is read.
+
+    Raises ``BadDataFile`` naming file, line and field.
+    """
     seen: dict[str, str] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in sorted(folder.glob(f"{engine}_*.yaml")):
         file = parse(ScenarioFile, path.name, path.read_text(encoding="utf-8"))
-        for scenario in file.scenarios if file.engine == engine else ():
+        if file.engine != engine:
+            raise BadDataFile(path.name, f"is {file.engine!r}; a file of this name holds scenarios of {engine!r}", line=1, field="engine")
+        for scenario in file.scenarios:
             if scenario.id in seen:
                 raise BadDataFile(path.name, f"{scenario.id!r} is in {seen[scenario.id]} too; ids are unique within an engine", field="id")
             seen[scenario.id] = path.name

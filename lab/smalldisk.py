@@ -6,6 +6,8 @@ import ctypes
 import os
 from pathlib import Path
 
+REFUSAL = "this kernel gives no small disk"
+"""What the script says where it cannot have one."""
 _NEW_NAMESPACE, _NEW_USER, _PRIVATE, _READ_ONLY = 0x20000, 0x10000000, 0x44000, 0x1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -30,4 +32,4 @@ def _own_namespace() -> None:
 def _check(result: int) -> None:
     if result != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"this kernel gives no small disk: {os.strerror(number)}")
+        raise OSError(number, f"{REFUSAL}: {os.strerror(number)}")

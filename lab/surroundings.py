@@ -64,18 +64,18 @@ class _Scene:
         return {"dag_id": self.dag_id, "task_id": self.task_id, "run_id": self.run_id}
 
 
-def dress(recording: Recording, key: str, number: int) -> Dressed:
-    """The recording in the style of this ``number``; ``key`` seeds names and noise, so that the corpus comes out the same."""
+def dress(recording: Recording, key: str, turn: int) -> Dressed:
+    """The recording in the style whose ``turn`` it is; ``key`` seeds names and noise, so that the corpus comes out the same."""
     if not recording.dressable:
         return Dressed(recording.text, "as written", {})
-    style, wear = STYLES[number % len(STYLES)]
-    scene = _scene(key, number)
+    style, wear = STYLES[turn % len(STYLES)]
+    scene = _scene(key)
     text, shows_names = wear(recording, scene)
     return Dressed(text, style, scene.identifiers if shows_names else {})
 
 
-def _scene(key: str, number: int) -> _Scene:
-    dice = random.Random(f"{key}:{number}")
+def _scene(key: str) -> _Scene:
+    dice = random.Random(key)
     at = datetime(2031, dice.randint(1, 12), dice.randint(1, 28), dice.randint(0, 23), dice.randint(0, 59), tzinfo=timezone.utc)
     run_id = dice.choice(("scheduled__{}", "manual__{}")).format(at.isoformat())
     return _Scene(dice.choice(DAGS), dice.choice(TASKS), run_id, at, dice)
@@ -169,5 +169,5 @@ def _code(recording: Recording) -> str:
 def _split(recording: Recording) -> tuple[list[str], list[str]]:
     """The program's output and, where an exception ended it, the traceback after it."""
     lines = recording.text.rstrip("\n").split("\n")
-    start = next((n for n, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")), len(lines))
-    return ([], lines) if recording.raised and start == len(lines) else (lines[:start], lines[start:])
+    start = next((n for n, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")), 0)
+    return (lines[:start], lines[start:]) if recording.raised else (lines, [])

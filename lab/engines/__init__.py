@@ -7,13 +7,14 @@ from importlib import import_module
 from lab.engines.base import Engine
 
 ENGINES = {
-    "python": "lab.engines.script:ScriptEngine",
-    "clients": "lab.engines.clients:ClientsEngine",
-    "cloud": "lab.engines.cloud:CloudEngine",
-    "postgres": "lab.engines.postgres:PostgresEngine",
     "spark": "lab.engines.spark:SparkEngine",
+    "clients": "lab.engines.clients:ClientsEngine",
     "airflow": "lab.engines.airflow:AirflowEngine",
+    "postgres": "lab.engines.postgres:PostgresEngine",
+    "python": "lab.engines.script:ScriptEngine",
+    "cloud": "lab.engines.cloud:CloudEngine",
 }
+"""Those that take longest first, as ``make lab`` runs two at a time."""
 
 
 def open_engine(name: str) -> Engine:

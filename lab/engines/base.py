@@ -11,6 +11,14 @@ from typing_extensions import Self
 from lab.scenario import Scenario
 
 
+class NotProvoked(Exception):
+    """The engine did not show the fault that was provoked: the scenario is wrong, the engine changed, or the machine was too slow."""
+
+
+class NotPossible(Exception):
+    """This machine gives no means to provoke the scenario, e.g. no right to mount a small disk."""
+
+
 @dataclass(frozen=True)
 class Raised:
     """One exception of a Python chain."""
@@ -49,4 +57,7 @@ class Engine(Protocol):
         """Product and version, as the provenance names it."""
 
     def provoke(self, scenario: Scenario, values: Mapping[str, str]) -> Iterable[Recording]:
-        """Break it once, with one variation's values; one recording a view."""
+        """Break it once, with one variation's values; one recording a view.
+
+        Raises :class:`NotPossible`, or :class:`NotProvoked` where the engine itself can tell.
+        """

@@ -59,7 +59,7 @@ class Plan(BaseModel):
     limits: Mapping[str, int] = {}
     """Resource limits of sessions that begin while the client runs, by name: ``AS``, ``FSIZE``, ``NPROC``."""
     disk: int = 0
-    """Megabytes of a small file system at ``$disk``, which is also the tablespace ``$space``; needs root."""
+    """Megabytes of a small file system at ``$disk``, which is also the tablespace ``$space``; skipped where this user may not mount one."""
     versions: tuple[int, ...] = tuple(PORTS)
     logs: str = ""
     """What the server's log must show to be recorded too, where that is not what the scenario ``shows``."""
@@ -128,9 +128,7 @@ class PostgresEngine(ScriptEngine):
                 client = self._client(run)
             end = run.target.mark()
             logs = {kind: run.target.log(kind, begin, end) for kind in ("jsonlog", run.log)}
-        views = list(self._recordings(run, client, logs))
-        # The corpus dresses recordings in turn: in one order the client's would never wear every second style.
-        return views if number % 4 < len(PORTS) else views[::-1]
+        return list(self._recordings(run, client, logs))
 
     # -- before ------------------------------------------------------------------------------------------------------------------
 
@@ -261,9 +259,11 @@ def _meanwhile(run: _Run) -> Iterator[None]:
 
     thread = threading.Thread(target=repeat)
     thread.start()
-    yield
-    ended.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _client_works(run: _Run) -> bool:

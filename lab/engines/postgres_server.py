@@ -21,6 +21,8 @@ from typing import Any
 
 import psycopg
 
+from lab.engines.base import NotPossible
+
 SUPERUSER = "postgres"
 ROLES = ("etl", "loader", "report_ro", "airflow", "dbt_prod")
 """Roles that every cluster has; a scenario may add others, which go with its database."""
@@ -150,8 +152,10 @@ class Cluster:
     def limited(self, limits: Mapping[str, int]) -> Iterator[None]:
         """Resource limits (``AS``, ``FSIZE``, ...) for the sessions that begin in this block."""
         self._limit(limits)
-        yield
-        self._limit({name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0] for name in limits})
+        try:
+            yield
+        finally:
+            self._limit({name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0] for name in limits})
 
     def _limit(self, limits: Mapping[str, int]) -> None:
         for name, value in limits.items():
@@ -250,12 +254,15 @@ class Cluster:
 
 @contextmanager
 def small_disk(path: Path, megabytes: int) -> Iterator[None]:
-    """A file system of this size, in memory; only root may mount one."""
+    """A file system of this size, in memory. Raises :class:`NotPossible` where this user may not mount one."""
     path.mkdir()
     path.chmod(0o777)
     owner = f",uid={pwd.getpwnam(ROOT_RUNS_AS).pw_uid}" if os.geteuid() == 0 else ""
     mounted = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=777{owner}", "tmpfs", str(path)]
-    subprocess.run(mounted, check=True, capture_output=True)
+    done = subprocess.run(mounted, check=False, capture_output=True, text=True)
+    if done.returncode:
+        path.rmdir()
+        raise NotPossible(f"a disk of {megabytes} MB needs the right to mount, run as root: {done.stderr.strip()}")
     try:
         yield
     finally:

@@ -22,8 +22,10 @@ def up(_cluster: Cluster) -> Iterator[None]:
 def down(cluster: Cluster) -> Iterator[None]:
     """Stopped: nobody listens on its port and there is no socket."""
     cluster.stop()
-    yield
-    cluster.start()
+    try:
+        yield
+    finally:
+        cluster.start()
 
 
 @contextmanager
@@ -38,11 +40,13 @@ def starting(cluster: Cluster) -> Iterator[None]:
     settings.write_text(before + "restore_command = 'exec sleep 60'\n", encoding="utf-8")
     cluster.start(wait=False)
     waited_for(lambda: "starting up" in _refusal(cluster))
-    yield
-    cluster.stop(signal.SIGQUIT)
-    signal_file.unlink()
-    settings.write_text(before, encoding="utf-8")
-    cluster.start()
+    try:
+        yield
+    finally:
+        cluster.stop(signal.SIGQUIT)
+        signal_file.unlink()
+        settings.write_text(before, encoding="utf-8")
+        cluster.start()
 
 
 @contextmanager
@@ -51,8 +55,10 @@ def stopping(cluster: Cluster) -> Iterator[None]:
     with closing(cluster.session()):
         os.kill(cluster.pid, signal.SIGTERM)
         waited_for(lambda: "shutting down" in _refusal(cluster))
-        yield
-        cluster.stop()
+        try:
+            yield
+        finally:
+            cluster.stop()
     cluster.start()
 
 
@@ -63,8 +69,10 @@ def recovering(cluster: Cluster) -> Iterator[None]:
         os.kill(stuck.info.backend_pid, signal.SIGSTOP)
         os.kill(killed.info.backend_pid, signal.SIGKILL)
         waited_for(lambda: "recovery mode" in _refusal(cluster))
-        yield
-        os.kill(stuck.info.backend_pid, signal.SIGCONT)
+        try:
+            yield
+        finally:
+            os.kill(stuck.info.backend_pid, signal.SIGCONT)
     cluster.wait_ready()
 
 
@@ -72,8 +80,10 @@ def recovering(cluster: Cluster) -> Iterator[None]:
 def frozen(cluster: Cluster) -> Iterator[None]:
     """Its postmaster does not run on: the kernel takes connections, nobody answers."""
     os.kill(cluster.pid, signal.SIGSTOP)
-    yield
-    os.kill(cluster.pid, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        os.kill(cluster.pid, signal.SIGCONT)
 
 
 @contextmanager

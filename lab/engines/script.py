@@ -13,8 +13,9 @@ from pathlib import Path
 
 from typing_extensions import Self
 
-from lab.engines.base import Raised, Recording
+from lab.engines.base import NotPossible, NotProvoked, Raised, Recording
 from lab.scenario import Scenario
+from lab.smalldisk import REFUSAL
 
 HARNESS = Path(__file__).parents[1] / "harness.py"
 LAB_PYTHON = Path(__file__).parents[2] / ".venv-lab" / "bin" / "python"
@@ -65,13 +66,19 @@ class ScriptEngine:
         script.write_text(scenario.fill(scenario.run, values), encoding="utf-8")
         shown = scenario.fill(str(scenario.options.get("path", PATHS[self._runs % len(PATHS)])), values)
         given = {name: scenario.fill(str(value), values) for name, value in scenario.options.get("env", {}).items()}
-        done = subprocess.run(
-            [self._python(), str(HARNESS), str(script), shown, str(report), wrap],
-            cwd=folder, env=_environment() | given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                [self._python(), str(HARNESS), str(script), shown, str(report), wrap],
+                cwd=folder, env=_environment() | given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise NotProvoked(f"scenario {scenario.id!r} did not end in {SECONDS} s") from error
+        output = done.stdout.decode("utf-8", "replace")
+        if REFUSAL in output:
+            raise NotPossible(f"{REFUSAL}; run as root, or let users have namespaces of their own")
         raised = tuple(Raised(*pair) for pair in json.loads(report.read_text(encoding="utf-8"))) if report.exists() else ()
         names = {name: scenario.fill(value, values) for name, value in scenario.identifiers.items()}
-        return Recording(done.stdout.decode("utf-8", "replace"), self.view, raised=raised, exit_code=done.returncode, identifiers=names)
+        return Recording(output, self.view, raised=raised, exit_code=done.returncode, identifiers=names)
 
     def _python(self) -> str:
         return str(self.interpreter if self.interpreter.exists() else sys.executable)

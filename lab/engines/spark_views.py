@@ -1,4 +1,4 @@
-"""Who tells of one Spark run: the driver's log with or without its INFO lines, its JSON log, the client, an executor."""
+"""Who tells of one Spark run: the driver's log with or without its INFO lines, its JSON log, its event log, the client, an executor."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from airflow_oncall.incident import NO_INCIDENT
-from lab.engines import spark_log
-from lab.engines.base import Raised, Recording
+from lab.engines import spark_events, spark_log
+from lab.engines.base import NotProvoked, Raised, Recording
 from lab.engines.script import LAB_PYTHON
 from lab.scenario import Scenario
 
 SHOWN = 2
-"""Views recorded of one fault, beside the executor's; which of them changes from run to run."""
+"""Views recorded of one fault, beside the event log's and the executor's; which of them changes from run to run."""
 STRETCHES = 5
 _NAMES = {
     "application_id": re.compile(r"\b(local-\d{10,}|app-\d{14}-\d{4})\b"),
@@ -33,6 +33,8 @@ class Said:
     raised: tuple[Raised, ...] = ()
     exit_code: int | None = None
     executors: tuple[str, ...] = ()
+    events: str = ""
+    """What its event log has of it."""
 
 
 def views(scenario: Scenario, values: Mapping[str, str], said: Said, run: int) -> Iterator[Recording]:
@@ -46,7 +48,7 @@ def views(scenario: Scenario, values: Mapping[str, str], said: Said, run: int) -
 
 def _healthy(scenario: Scenario, said: Said, run: int) -> Iterator[Recording]:
     if said.raised or said.exit_code:
-        raise AssertionError(f"scenario {scenario.id!r} is to go well, and ended with {said.exit_code}:\n{said.log[-2_000:]}")
+        raise NotProvoked(f"scenario {scenario.id!r} is to go well, and ended with {said.exit_code}:\n{said.log[-2_000:]}")
     dice = random.Random(f"{scenario.id}:{run}")
     log = spark_log.shorten(said.log)
     parts = [log] if scenario.options.get("whole") else spark_log.windows(log, dice, int(scenario.options.get("stretches", STRETCHES)))
@@ -68,10 +70,10 @@ def _faulty(scenario: Scenario, values: Mapping[str, str], said: Said, run: int)
     told = {one.text: one for one in reversed(candidates)}
     fit = [one for one in reversed(told.values()) if one.text and shows.search(one.text)] or candidates[:1]
     yield from (fit * 2)[run % len(fit) :][: min(SHOWN, len(fit))]
-    for text in map(spark_log.shorten, said.executors):
-        if shows.search(text):
-            yield Recording(spark_log.ending(text, lead=4), "executor", dressable=False)
-            return
+    if shows.search(events := spark_events.failures(said.events)):
+        yield Recording(events, "eventlog", dressable=False)
+    if text := next(filter(shows.search, map(spark_log.shorten, said.executors)), ""):
+        yield Recording(spark_log.ending(text, lead=4), "executor", dressable=False)
 
 
 def _shown(text: str) -> dict[str, str]:

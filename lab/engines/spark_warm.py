@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lab.engines import spark_events
 from lab.engines.base import Raised
 from lab.engines.script import LAB_PYTHON
 from lab.engines.spark_views import Said
@@ -28,6 +29,7 @@ class WarmDriver:
 
     def __init__(self, folder: Path, environment: Mapping[str, str], java: str, prefix: Sequence[str]) -> None:
         self._logs = (folder / "driver.log", folder / "structured.log")
+        self._events = folder / "events"
         self._work = folder / "spark" / "work"
         for log in self._logs:
             log.touch()
@@ -46,6 +48,7 @@ class WarmDriver:
         """Run a job; ``None`` where its JVM was dead already. A driver that dies of it, or takes longer, is no longer ``alive``."""
         before = [log.stat().st_size for log in self._logs]
         executors = {log: log.stat().st_size for log in self._work.glob(EXECUTOR_LOGS)}
+        events = spark_events.sizes(self._events)
         answer = self._ask(job, seconds)
         if not answer.get("run", True):
             return None
@@ -58,6 +61,7 @@ class WarmDriver:
             raised=tuple(Raised(*pair) for pair in answer["raised"]),
             exit_code=1 if answer["raised"] else 0,
             executors=tuple(_since(log, executors.get(log, 0)) for log in sorted(self._work.glob(EXECUTOR_LOGS))),
+            events=spark_events.since(self._events, events),
         )
 
     def _ask(self, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:

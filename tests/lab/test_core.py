@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import platform
 import re
 import socket
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lab.engines import ENGINES
-from lab.engines.base import Recording
+from lab.engines.base import NotProvoked, Recording
 from lab.engines.script import LAB_PYTHON, ScriptEngine
-from lab.record import CORPUS, NotProvoked, recordings, row, rows, write
+from lab.record import CORPUS, STUBS, distinct, recordings, row, rows, write
 from lab.scenario import FOLDER, Scenario, read_scenarios
+from lab.surroundings import STYLES, dress
 from typing_extensions import Self
 
 from airflow_oncall.errors import BadDataFile
@@ -24,6 +27,7 @@ from airflow_oncall.incident import CATEGORIES, NO_INCIDENT
 Row = dict[str, Any]
 LEAST_SCENARIOS = 20
 LEAST_VARIATIONS = 3
+LEAST_HEALTHY = 500
 MOST_BYTES = 10 * 2**20
 PROVOKED = [path for path in sorted(CORPUS.glob("*.jsonl")) if path.stem in ENGINES]
 GOOD = "engine: python\nscenarios:\n  - {id: a-b, category: code_error, transient: false, run: x, variations: [{a: b}, {a: c}, {a: d}]}\n"
@@ -36,7 +40,7 @@ def corpus() -> list[Row]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "one.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "python_one.yaml").write_text(GOOD, encoding="utf-8")
     return tmp_path
 
 
@@ -50,7 +54,9 @@ def test_scenarios_of_every_engine_are_valid_and_have_ids_of_their_own(engine: s
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_scenario_file_is_short_and_of_a_known_engine(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert set(re.findall(r"^engine: (\w+)$", text, re.MULTILINE)) <= set(ENGINES)
+    (engine,) = re.findall(r"^engine: (\w+)$", text, re.MULTILINE)
+    assert engine in ENGINES
+    assert path.name.startswith(f"{engine}_"), "no other engine would read it"
     assert text.count("\n") < 500
 
 
@@ -66,7 +72,7 @@ def test_every_category_is_provoked_in_many_ways(corpus: list[Row], category: st
 
 def test_healthy_runs_are_there_and_have_no_verdict_on_a_rerun(corpus: list[Row]) -> None:
     healthy = [one for one in corpus if one["category"] == NO_INCIDENT]
-    assert len(healthy) >= 150
+    assert len(healthy) >= LEAST_HEALTHY
     assert all(one["transient"] is None for one in healthy)
 
 
@@ -76,12 +82,55 @@ def test_labels_are_known_and_identifiers_stand_in_the_text(corpus: list[Row]) -
         assert all(value in one["text"] for value in one["identifiers"].values())
 
 
-def test_nothing_of_the_machine_that_recorded_it_is_in_the_corpus(corpus: list[Row]) -> None:
-    traces = [str(Path(__file__).parents[2]), "/lab-", ".pyenv", ".venv", "lab/harness", "/root/"]
-    host = rf"(?<![\w.-]){re.escape(socket.gethostname())}(?![\w-])"
-    pattern = re.compile("|".join((host, *map(re.escape, traces))))
+USER = re.escape(getpass.getuser())
+TRACES = {
+    "the checkout": re.escape(str(Path(__file__).parents[2])),
+    "the host": rf"(?<![\w.-]){re.escape(socket.gethostname())}(?![\w-])",
+    "the kernel": re.escape(platform.release()),
+    "the operating system": r"\bOS info\b",
+    "the user": rf"authenticated user name \({USER}\b|acls(?: groups)? to: {USER}\b|permissions: {USER}\b",
+    "the user's home": rf"(?<![\w./-]){re.escape(str(Path.home()))}(?![\w.-])",
+    "the interpreter": r"\.pyenv|\.venv",
+    "the lab": r"/lab-|lab/harness|lab/engines",
+    "the lab's Spark": r"spark\.local\.dir will be overridden",
+    "the package index": r"--(?:extra-)?index-url|Looking in indexes: (?!https?://[\w.-]+\.(?:internal|example)/)",
+}
+
+
+@pytest.mark.parametrize("trace", TRACES)
+def test_nothing_of_the_machine_that_recorded_it_is_in_the_corpus(corpus: list[Row], trace: str) -> None:
+    pattern = re.compile(TRACES[trace])
     found = [(one["provenance"]["scenario"], hit.group()) for one in corpus if (hit := pattern.search(one["text"]))]
     assert found == []
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_no_text_stands_twice_in_an_engine_s_corpus(path: Path) -> None:
+    shipped = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert distinct(shipped) == shipped
+
+
+def test_every_view_that_is_dressed_wears_every_style_about_equally(corpus: list[Row]) -> None:
+    worn: dict[str, Counter[str]] = defaultdict(Counter)
+    for place in (one["provenance"] for one in corpus):
+        if place["surroundings"] != "as written":
+            worn[f"{place['engine']} {place['view']}"][place["surroundings"]] += 1
+    assert worn
+    for view, counts in worn.items():
+        fair = counts.total() / len(STYLES)
+        assert [style for style, _ in STYLES if not fair / 2 <= counts[style] <= fair * 2] == [], view
+
+
+def test_the_corpus_is_what_the_scenarios_say(corpus: list[Row]) -> None:
+    known = {(engine, one.id): one for engine in ENGINES for one in read_scenarios(engine)}
+    recorded: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for one in corpus:
+        place = one["provenance"]
+        told = known[place["engine"], place["scenario"]]
+        recorded[place["engine"], place["scenario"]].add(place["variation"])
+        assert (one["category"], tuple(one["also"])) == (told.category, told.also)
+        assert place["made"] == ("stubbed" if STUBS & told.options.keys() else "provoked")
+    assert recorded.keys() == known.keys()
 
 
 def test_the_corpus_is_small_enough_to_ship() -> None:
@@ -99,16 +148,29 @@ def test_the_corpus_is_small_enough_to_ship() -> None:
     ],
 )
 def test_a_bad_scenario_file_names_file_line_and_field(folder: Path, change: tuple[str, str], line: int, field: str) -> None:
-    (folder / "one.yaml").write_text(GOOD.replace(*change), encoding="utf-8")
+    (folder / "python_one.yaml").write_text(GOOD.replace(*change), encoding="utf-8")
     with pytest.raises(BadDataFile) as raised:
         list(read_scenarios("python", folder))
-    assert f"one.yaml, line {line}" in str(raised.value)
+    assert f"python_one.yaml, line {line}" in str(raised.value)
     assert field in str(raised.value)
 
 
+def test_a_broken_file_of_one_engine_does_not_stop_another(folder: Path) -> None:
+    (folder / "spark_one.yaml").write_text("engine: [spark", encoding="utf-8")
+    assert [one.id for one in read_scenarios("python", folder)] == ["a-b"]
+    with pytest.raises(BadDataFile, match=r"spark_one.yaml, line \d+.*not YAML"):
+        list(read_scenarios("spark", folder))
+
+
+def test_a_file_that_is_named_after_another_engine_is_refused(folder: Path) -> None:
+    (folder / "spark_one.yaml").write_text(GOOD, encoding="utf-8")
+    with pytest.raises(BadDataFile, match=r"spark_one.yaml.*'engine'.*'python'.*'spark'"):
+        list(read_scenarios("spark", folder))
+
+
 def test_an_id_that_is_used_twice_names_both_files(folder: Path) -> None:
-    (folder / "two.yaml").write_text(GOOD, encoding="utf-8")
-    with pytest.raises(BadDataFile, match=r"two.yaml.*'a-b' is in one.yaml too"):
+    (folder / "python_two.yaml").write_text(GOOD, encoding="utf-8")
+    with pytest.raises(BadDataFile, match=r"python_two.yaml.*'a-b' is in python_one.yaml too"):
         list(read_scenarios("python", folder))
 
 
@@ -130,20 +192,59 @@ class Parrot:
         return [Recording(self._says, "client", exit_code=1, identifiers={"path": "/in/a.csv"})]
 
 
-def scenario(shows: str) -> Scenario:
-    return Scenario(id="say-it", category="code_error", transient=False, run="", shows=shows, variations=({}, {}, {}))
+class Moody(Parrot):
+    """Says it every second time."""
+
+    _asked = 0
+
+    def provoke(self, scenario: Scenario, values: Mapping[str, str]) -> Iterable[Recording]:
+        self._asked += 1
+        return super().provoke(scenario, values) if self._asked % 2 == 0 else [Recording("nothing", "client")]
+
+
+def scenario(shows: str, **more: Any) -> Scenario:
+    return Scenario(id="say-it", category="code_error", transient=False, run="", shows=shows, variations=({}, {}, {}), **more)
 
 
 def test_a_fault_that_does_not_show_is_an_error_that_quotes_what_was_said() -> None:
     with pytest.raises(NotProvoked, match=r"(?s)'say-it'.*does not show 'KeyError'.*polly"):
-        list(rows("parrot", Parrot("polly"), [scenario("KeyError")]))
+        list(rows("parrot", Parrot("polly"), scenario("KeyError")))
 
 
 def test_the_label_is_the_scenario_s_and_only_identifiers_that_show_are_kept() -> None:
-    made = list(rows("parrot", Parrot("KeyError: 3"), [scenario("KeyError")]))
+    made = list(rows("parrot", Parrot("KeyError: 3"), scenario("KeyError")))
     assert [one["category"] for one in made] == ["code_error"] * 3
     assert all("path" not in one["identifiers"] for one in made)
     assert len({one["provenance"]["surroundings"] for one in made}) == 3
+
+
+def test_a_fault_that_does_not_show_at_once_is_provoked_once_more() -> None:
+    assert len(list(rows("moody", Moody("KeyError: 3"), scenario("KeyError")))) == 3
+
+
+def test_words_that_a_stub_server_was_told_are_marked() -> None:
+    told = scenario("KeyError", options={"reply": {"status": 500}})
+    assert {one["provenance"]["made"] for one in rows("parrot", Parrot("KeyError: 3"), told)} == {"stubbed"}
+    assert {one["provenance"]["made"] for one in rows("parrot", Parrot("KeyError: 3"), scenario("KeyError"))} == {"provoked"}
+
+
+def test_rows_of_the_same_words_are_kept_once() -> None:
+    assert distinct([{"text": "a b"}, {"text": "a  b\n"}, {"text": "a c"}]) == [{"text": "a b"}, {"text": "a c"}]
+
+
+@pytest.mark.parametrize("style", [name for name, _ in STYLES])
+def test_a_healthy_run_that_prints_a_traceback_is_never_dressed_as_a_failure(style: str) -> None:
+    text = "starting\nTraceback (most recent call last):\nKeyError: 3\nwent on"
+    turn = [name for name, _ in STYLES].index(style)
+    dressed = dress(Recording(text, "client", exit_code=0), "key", turn)
+    assert dressed.style == style
+    assert "KeyError: 3" in dressed.text
+    assert "Task failed" not in dressed.text
+
+
+def test_the_same_recording_is_dressed_the_same_again() -> None:
+    made = [list(rows("parrot", Parrot("KeyError: 3"), scenario("KeyError"))) for _ in range(2)]
+    assert made[0] == made[1]
 
 
 def test_a_corpus_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -48,3 +50,27 @@ def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
 def test_an_ordinary_text_stays_as_it_is() -> None:
     text = "ERROR: deadlock detected\nDETAIL:  Process 118 waits for ShareLock"
     assert scrub(text) == text
+
+
+def test_what_says_which_machine_this_is_goes() -> None:
+    lines = (
+        f"INFO SparkContext: OS info Linux, {platform.release()}, amd64",
+        "WARN SparkConf: Note that spark.local.dir will be overridden",
+        f"uname {platform.release()}",
+    )
+    scrubbed = scrub("\n".join(lines))
+    assert platform.release() not in scrubbed
+    assert scrubbed.startswith("uname ")
+
+
+def test_the_user_is_another_where_a_program_names_him() -> None:
+    assert scrub(f"authenticated user name ({getpass.getuser()}) does not match") == "authenticated user name (airflow) does not match"
+
+
+def test_an_index_that_packages_come_from_here_is_not_told() -> None:
+    assert scrub("uv pip install --index-url https://mirror.example.org/simple pandas") == "uv pip install pandas"
+    assert scrub("Looking in indexes: https://mirror.example.org/simple\nno such package") == "no such package"
+
+
+def test_an_index_that_a_scenario_invents_stays() -> None:
+    assert scrub("Looking in indexes: https://pypi.corp.internal/simple") == "Looking in indexes: https://pypi.corp.internal/simple"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
-from lab.engines import spark_log
+from lab.engines import spark_events, spark_log
 from lab.engines.script import LAB_PYTHON
 from lab.engines.spark import SparkEngine
 from lab.record import recordings
@@ -70,6 +71,46 @@ def test_the_json_log_is_cut_too() -> None:
     assert len(entry["exception"]["stacktrace"]) == spark_log.FRAMES
 
 
+TRACE = "java.io.IOException: stale handle\n" + "".join(f"\tat a.B.c{n}(B.scala:{n})\n" for n in range(9))
+LOST = {
+    "Event": "SparkListenerTaskEnd", "Stage ID": 3, "Stage Attempt ID": 0, "Task Info": {"Index": 1, "Attempt": 0, "Executor ID": "2"},
+    "Task End Reason": {"Reason": "ExceptionFailure", "Class Name": "java.io.IOException", "Full Stack Trace": TRACE},
+}  # fmt: skip
+WELL = {**LOST, "Task End Reason": {"Reason": "Success"}}
+FAILED = {
+    "Event": "SparkListenerJobEnd",
+    "Job ID": 0,
+    "Job Result": {"Result": "JobFailed", "Exception": {"Message": "Job aborted:\n" + TRACE}},
+}
+ENDED = {"Event": "SparkListenerJobEnd", "Job ID": 1, "Job Result": {"Result": "JobSucceeded"}}
+REMOVED = {"Event": "SparkListenerExecutorRemoved", "Executor ID": "2", "Removed Reason": "Command exited with code 137"}
+
+
+def logged(*events: Mapping[str, object]) -> str:
+    return "".join(json.dumps(event) + "\n" for event in events)
+
+
+def test_the_event_log_tells_of_what_failed_and_why() -> None:
+    told = spark_events.failures(logged(WELL, LOST, REMOVED, FAILED, ENDED))
+    task, *frames, removed, job, cause = told.split("\n")
+    assert task == "SparkListenerTaskEnd task 1.0 in stage 3.0 (executor 2): ExceptionFailure: java.io.IOException: stale handle"
+    assert len(frames) == spark_log.FRAMES
+    assert removed == "SparkListenerExecutorRemoved executor 2: Command exited with code 137"
+    assert (job, cause) == ("SparkListenerJobEnd job 0: JobFailed: Job aborted:", "java.io.IOException: stale handle")
+
+
+def test_the_event_log_of_a_run_that_went_well_tells_nothing() -> None:
+    assert spark_events.failures(logged(WELL, ENDED)) == ""
+
+
+def test_events_are_read_from_where_the_last_run_ended_also_when_the_application_does(tmp_path: Path) -> None:
+    running = tmp_path / "local-1.inprogress"
+    running.write_text(logged(WELL), encoding="utf-8")
+    before = spark_events.sizes(tmp_path)
+    running.rename(tmp_path / "local-1").write_text(logged(WELL, LOST), encoding="utf-8")
+    assert spark_events.since(tmp_path, before) == logged(LOST)
+
+
 @pytest.fixture(scope="module")
 def engine() -> Iterator[SparkEngine]:
     if not LAB_PYTHON.exists():
@@ -87,7 +128,7 @@ def scenario(request: pytest.FixtureRequest) -> Scenario:
 @pytest.mark.parametrize("scenario", ["column-unresolved", "udf-key"], indirect=True)
 def test_a_scenario_says_live_what_it_promises(engine: SparkEngine, scenario: Scenario) -> None:
     found = list(recordings(engine, scenario, scenario.variations[0]))
-    assert len(found) == 2
+    assert len([one for one in found if one.view != "eventlog"]) == 2
     assert all("lab/engines" not in one.text for one in found)
 
 
