@@ -73,3 +73,19 @@ def test_the_sqlstate_is_found_wherever_the_prefix_puts_it() -> None:
 
 def test_a_process_id_is_no_sqlstate() -> None:
     assert read_lines("2031-02-03 04:05:06 UTC [24895] ERROR:  no")[0].sqlstate == ""
+
+
+def test_a_key_that_the_environment_lacks_is_told_from_a_programs_own() -> None:
+    frame = "Traceback (most recent call last):\n  File \"<frozen os>\", line 679, in __getitem__\nKeyError: 'DSN'"
+    assert "python:environ" in read_features(frame).codes
+    assert "python:environ" not in read_features(frame.replace("<frozen os>", "/x/rows.py")).codes
+
+
+def test_the_status_after_a_traced_command_is_the_tools_own() -> None:
+    assert "curl:7" in read_features("+ curl -s http://shop\nstep exited with status 7").codes
+
+
+def test_a_message_that_a_procedure_raised_itself_carries_its_sqlstate() -> None:
+    stamp = "2031-02-03 04:05:06 UTC [7]"
+    log = f"{stamp} ERROR:  the month is sealed\n{stamp} CONTEXT:  PL/pgSQL function seal() line 3 at RAISE"
+    assert "sqlstate:P0001" in read_features(log).codes

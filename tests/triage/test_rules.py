@@ -152,3 +152,13 @@ def test_an_end_that_is_none_leaves_the_incident(shipped: RuleBook, end: str) ->
 
 def test_an_error_that_was_logged_as_one_stays_an_incident_in_a_job_that_came_to_its_end(shipped: RuleBook) -> None:
     assert category(shipped, "ERROR: disk full, No space left on device\ndone") == "storage_exhaustion"
+
+
+@pytest.mark.parametrize("end", ["job finished status=success rows=4 failed=0", '{"rows": 4, "status": "success"}', "exited with status 0"])
+def test_a_job_that_reports_success_caught_what_stands_before(shipped: RuleBook, end: str) -> None:
+    assert category(shipped, "Traceback (most recent call last):\nKeyError: 'rate'\n" + end) == "none"
+
+
+@pytest.mark.parametrize("end", ["step exited with status 3", "make: *** [Makefile:3: load] Error 2", "DagRun failed", "Execution halted"])
+def test_an_end_in_failure_that_no_rule_knows_is_unknown(shipped: RuleBook, end: str) -> None:
+    assert category(shipped, f"loading\n{end}") == "unknown"

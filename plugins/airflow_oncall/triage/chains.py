@@ -15,7 +15,7 @@ _NAMES = (
 )
 _WHOLE = r"(?<!\w )(?:Exception|Error|(?:Undefined|Invalid|Duplicate|Unable|Missing)[A-Z]\w*)"
 _MENTION = re.compile(
-    r"(?:^|(?<=[:(\s\"'<]))((?:[A-Za-z_]\w*[.$])*"
+    r"(?:^|(?<=[:(\s\"'<]))(?<!::)((?:[A-Za-z_]\w*[.$])*"
     rf"(?:_?[A-Z]\w*{_NAMES}\d*(?:_\d)?|{_WHOLE}|(?<=[.$])gaierror|(?<=ftplib\.)error_\w+|(?<=[.$])timeout|(?<=errors\.)[A-Z]\w+|"
     rf"(?<=exceptions\.)[A-Z]\w+|(?<=error\.)[A-Z]\w+)|(?<![^\n])[a-z_]\w*(?:\.[a-z_]\w*){{1,9}}\.[A-Z]\w+)"
     r"(?=:\s|:$|\(|\)|\s*$)"
@@ -64,6 +64,8 @@ class Raised:
     """Another exception was raised while this one was being handled, and this one looks like a mere lookup."""
     level: str = ""
     source: str = ""
+    environment: bool = False
+    """Raised by a look-up in ``os.environ``."""
 
     @property
     def short(self) -> str:
@@ -84,6 +86,8 @@ class _Reader:
     used: set[int] = field(default_factory=set)
     link: str = ""
     in_traceback: bool = False
+    environment: bool = False
+    """The innermost frame looked something up in ``os.environ``."""
 
     def read(self) -> None:
         for number, line in enumerate(self.lines):
@@ -99,10 +103,13 @@ class _Reader:
             self.in_traceback = True
         elif _FRAME.match(text) or (_INDENTED.match(text) and (self.in_traceback or number - 1 in self.used)):
             self.used.add(number)
+            # A frame's own source line tells as much as the frame.
+            self.environment = _looks_up_environment(text) or (self.environment and not text.lstrip().startswith("File "))
         elif found := self._exceptions(number, line):
             self._join(found, text)
             self.link = "inner" if _TRACEBACK in text else ""
             self.in_traceback = _TRACEBACK in text
+            self.environment = False
         elif text.strip():
             self.in_traceback = self.in_traceback and not line.starts
 
@@ -120,7 +127,15 @@ class _Reader:
             return []
         message = self._message(number, rest)
         return [
-            Raised(rest[start:end].replace("$", "."), _clean(message[end:]), number, level=line.level, source=line.source)
+            Raised(
+                rest[start:end].replace("$", "."),
+                _clean(message[end:]),
+                number,
+                False,
+                line.level,
+                line.source,
+                environment=self.environment,
+            )
             for start, end in spans[:6]
         ]
 
@@ -150,6 +165,10 @@ class _Reader:
                 for earlier in self.chains[-1]:
                     earlier.handled = earlier.handled or earlier.short in _LOOKUPS
             self.chains[-1][:0] = found
+
+
+def _looks_up_environment(frame: str) -> bool:
+    return "os.environ[" in frame or ("__getitem__" in frame and ("<frozen os>" in frame or "/os.py" in frame))
 
 
 def _clean(message: str) -> str:

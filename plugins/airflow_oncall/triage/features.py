@@ -63,7 +63,9 @@ _SHAPED = re.compile(
     r"\b(?:was|were|is|been|got|has) (?:killed|terminated|evicted|refused|rejected|denied|aborted|lost|timed|failed|exited)\b|"
     r"\bexit(?:ed)?(?: with)? (?:code|status):? -?[1-9]|"
     r"return(?:ed)?(?: a)?(?: non-zero)?(?: exit)? (?:code|status):? (?:-?[1-9]|Negsignal)|"
-    r": line \d+: |['\"](?:error|failed|cannot)\b(?! ?['\"])|\bforbidden\b|failed: |"
+    r": line \d+: |^(?:\S{1,60}: \*\*\* |curl: \(|gzip: |tar: |Warning  [A-Z]|Host key ver|Back-off )|, aborting\.?$|\d/\d+ checks FAILED|"
+    r"closed by remote host|err! |"
+    r"['\"](?:error|failed|cannot)\b(?! ?['\"])|\bforbidden\b|failed: |"
     r"\bORA-\d|SQLSTATE|\[Errno|\b(?:does not|doesn't|do not|not) (?:exist|found|respond)|timed out|isn't defined|"
     r"\b(?:refused|denied|exceeded|exhausted|unavailable|unreachable|disconnected|deadlock detected|out of memory|no space left|OOMKilled|"
     r"violates|evicted|preempted|zombie|too many|cannot|can't|could not|unable to|not enough|undefined|unexpected\w*|corrupt\w*)\b"
@@ -73,20 +75,42 @@ _SUCCESS = re.compile(
     r"Marking task as SUCCESS|exited with return code 0|exitCode 0\b|finished with exit code 0|"
     r"Done\. Returned value was|Task succeeded|\bPASS=\d+ WARN=\d+ ERROR=0"
 )
+_TRACED = re.compile(r"\++ (?:[A-Z_]\w*=\S* )*(?:\S*/)?([a-z][\w\-]*)(?= |$)")
+"""A command that a shell traces (``set -x``): the exit status that follows is the tool's own code."""
+_RAISED = "sqlstate:P0001"
 _LAST_GROUP = "::group::Post Execute"
-_SETTLED = re.compile(r"Marking task as SUCCESS|Task exited with return code 0\b|\bfinal_state=success\b")
+_SETTLED = re.compile(
+    r"Marking task as SUCCESS|Task exited with return code 0\b|\bfinal_state=success\b|"
+    r"^Skipping task\.(?:\s|$)"
+)
 """Airflow's own word that the task instance succeeded, whatever went wrong on the way."""
 _FAILED = re.compile(
     r"Marking task as (?:FAILED|UP_FOR_RETRY)|return(?:ed)?(?: a)?(?: non-zero)? (?:exit )?(?:code|status) "
     r"(?:-?[1-9](?!00 \(task deferral)|"
     r"Negsignal)|Task failed with exception|final status: FAILED"
 )
+_GAVE_UP = re.compile(
+    r"^\S*: \*\*\* |\bexit(?:ed)?(?: with)? (?:status|code):? (?:-?[1-9])|^Execution halted|ERR! code|\bBUILD FAILED|"
+    r"(?i:(?<![?&\w])\w*(?:state|status|result)['\"]?[=:]\s?['\"]?(?:failed|failure|error|fatal)\b)|\bexit_code[=:]\s?-?[1-9]|"
+    r"\bin state FAILED\b|, abort(?:ing|ed)\.?$|\bDagRun failed\b|\brc=-?[1-9]"
+)
+"""What a program, or the shell that ran it, says of its failure, where that is among the last lines."""
+_LAST_LINES = 3
 _DONE = re.compile(
     r"(?i)^\W*(?:all )?(?:done|finished|completed?|succeeded|success(?:fully)?|recovered)\b|"
     r"\b(?:completed|finished|succeeded|recovered|done)(?: successfully)?\W*$|"
-    r"\bsuccessfully \w|\bJob \d+ finished: "
+    r"\bsuccessfully \w|\bJob \d+ finished: |\b(?:ok|all good|loaded|published|written|up to date)\W*$|\b\d+ passed\b"
 )
 """What a job says that came to its end."""
+_IN_ORDER = re.compile(
+    r"(?i)\b(?:status|state|result|outcome)['\"]?[=:]\s?['\"]?(?:success(?:ful|fully)?|succeeded|skipped|completed|ok|done|passed)\b|"
+    r"^\W*(?:\w+ ){0,3}exit(?:ed)?(?: with)? (?:status|code):? 0\W*$"
+)
+"""The same of a job that reports on itself: what it caught, it knew about."""
+_NOUGHT = re.compile(
+    r"(?i)[\"']?\b\w*(?:errors?|fail(?:ed|ures?)|rejected|timeouts?|exceptions?)[\"']?[=:]\s?(?:0|none|null|false|\[\])(?![.\d])|"
+    r"(?<![=\w])(?:0|no) \w*(?:errors?|failed|failures?)\b"
+)
 _DATABASE = re.compile(
     r"(?i)\b(?:psycopg\w*|databaseerror|io[./]sql|pg8000|asyncpg|pymysql|mysqldb|_mysql_exceptions|mysql\.connector|"
     r"org\.postgresql|com\.mysql|org\.mariadb|oracledb|cx_oracle|oracle\.jdbc|"
@@ -175,6 +199,7 @@ def read_features(text: str, exception_chain: Sequence[str] = (), operator: str 
     ordered = sorted(unique.values(), key=lambda clause: -clause.weight)[:CLAUSE_LIMIT]
     last = chains[-1] if chains else []
     frames = [line.text for line in lines if line.text.lstrip().startswith("File ")][-20:]
+    ended = _end(lines)
     context = " ".join([operator or "", *frames, *(clause.text for clause in ordered[:20])])
     return Features(
         chain=tuple(raised.name for raised in last) or tuple(exception_chain),
@@ -183,15 +208,24 @@ def read_features(text: str, exception_chain: Sequence[str] = (), operator: str 
         codes=frozenset().union(*(clause.codes for clause in ordered)),
         clauses=tuple(ordered),
         service="database" if _DATABASE.search(context) or any(clause.source == "postgres" for clause in ordered) else "",
-        ended=_end(lines),
-        alarmed=bool(chains or exception_chain or used) or any(line.level in ALARM_LEVELS for line in lines) or _end(lines) == "failed",
+        ended=ended,
+        alarmed=bool(chains or exception_chain or used) or any(line.level in ALARM_LEVELS for line in lines) or ended == "failed",
         looked_at=sum(len(line.text) for line in lines),
     )
 
 
 def _end(lines: Sequence[Line]) -> str:
     said = _said_of_the_end(lines)
-    return "done" if said in ("", "success") and _came_to_its_end(lines) else said
+    if said not in ("", "success"):
+        return said
+    written = [line for line in lines if line.text.strip()]
+    if any(line.source != "postgres" and _GAVE_UP.search(line.text) for line in written[-_LAST_LINES:]):
+        return "failed"
+    last = written[-1] if written else Line("")
+    text = _NOUGHT.sub("", last.text)
+    if last.level in ALARM_LEVELS or _ALARM.search(text):
+        return said
+    return "settled" if _IN_ORDER.search(text) else "done" if _DONE.search(text) else said
 
 
 def _said_of_the_end(lines: Sequence[Line]) -> str:
@@ -205,11 +239,6 @@ def _said_of_the_end(lines: Sequence[Line]) -> str:
     return "settled" if _left_in_order(lines) else ""
 
 
-def _came_to_its_end(lines: Sequence[Line]) -> bool:
-    last = next((line for line in reversed(lines) if line.text.strip()), Line(""))
-    return last.level not in ALARM_LEVELS and bool(_DONE.search(last.text)) and not _ALARM.search(last.text)
-
-
 def _left_in_order(lines: Sequence[Line]) -> bool:
     """An Airflow 3 task that got as far as its last group of log lines, and had not failed until then."""
     return any(line.text.startswith(_LAST_GROUP) for line in lines) and not any("Task failed with" in line.text for line in lines)
@@ -221,12 +250,17 @@ def _exception_clauses(chains: Sequence[Sequence[Raised]]) -> Iterator[Clause]:
             weight = max(0.85, 1.0 - 0.03 * depth) * (0.6 if raised.handled else 1.0) * max(0.9, 1.0 - 0.01 * age)
             weight *= 0.95 if raised.level == "WARN" else 1.0
             text = raised.text
-            yield Clause(text, weight, raised.name, raised.level, raised.source, codes(text))
+            found = codes(text) | ({"python:environ"} if raised.environment else set())
+            yield Clause(text, weight, raised.name, raised.level, raised.source, found)
 
 
 def _line_clauses(lines: Sequence[Line], used: frozenset[int]) -> Iterator[Clause]:
+    tool = ""
     for number, line in enumerate(lines):
         text = line.text.strip()
+        if text.startswith("+") and (traced := _TRACED.match(text)):
+            tool = traced[1]
+            continue
         if line.is_companion or len(text) < 4:
             continue
         if job := _JOB.search(text):
@@ -236,13 +270,16 @@ def _line_clauses(lines: Sequence[Line], used: frozenset[int]) -> Iterator[Claus
         weight = _weight(line, text)
         if weight:
             found = codes(text) | ({f"sqlstate:{line.sqlstate}"} if line.sqlstate else set())
+            found |= {f"{tool}:{code[5:]}" for code in found if tool and code.startswith("exit:")}
+            if line.source == "postgres" and any(after.text.endswith("at RAISE") for after in lines[number + 1 : number + 3]):
+                found |= {_RAISED}
             yield Clause(text[:1_200], weight, "", line.level, line.source, frozenset(found))
 
 
 def _weight(line: Line, text: str) -> float:
     if line.level in ALARM_LEVELS:
         return 0.94
-    if not _ALARM.search(text):
+    if not _ALARM.search(text) and not _hints(text):
         return 0.0 if line.level else PLAIN
     if line.level == "WARN":
         return 0.88
@@ -252,6 +289,21 @@ def _weight(line: Line, text: str) -> float:
     if line.level:
         return 0.84 if shaped and _OUTPUT.search(line.source) else 0.8
     return SHAPED if shaped else PLAIN
+
+
+def _hints(text: str) -> bool:
+    """Wordings of programs that give no alarm in words; plain substrings are found faster than by the expression above."""
+    return (
+        ": line " in text
+        or "curl: (" in text
+        or ": *** " in text
+        or "ERR! " in text
+        or " format" in text
+        or "unbound variable" in text
+        or "syntax error" in text
+        or "does not look like" in text
+        or "onflicting" in text
+    )
 
 
 def _given_clauses(exception_chain: Sequence[str], chains: Sequence[Sequence[Raised]]) -> Iterator[Clause]:
