@@ -22,7 +22,7 @@ _HOME = re.compile(rf"(?<![\w./-]){re.escape(str(Path.home()))}(?![\w.-])")
 _KERNEL = re.compile(re.escape(platform.release()))
 _LINES = re.compile(r": OS info |spark\.local\.dir will be overridden|^Looking in indexes: (?!https?://[\w.-]+\.(?:internal|example)/)")
 """Lines that say what machine or lab this is and nothing else."""
-_INDEX = re.compile(r"\s*(?:'|\")?--(?:extra-)?index-url(?:'|\")?[ =,]+\S+")
+_INDEX = re.compile(r"\s*(?:'|\")?--(?:extra-)?index[-]url(?:'|\")?[ =,]+\S+")
 _USER = re.compile(
     rf"(?P<before>authenticated user name \(|acls(?: groups)? to: |permissions: |HADOOP_USER_NAME=){re.escape(getpass.getuser())}\b"
 )

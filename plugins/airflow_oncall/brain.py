@@ -55,6 +55,10 @@ class Brain:
         evidence = ("Airflow says that it failed, its text shows no failure", *found.evidence)
         return replace(found, category=UNKNOWN, probability=0.0, transient=None, transient_probability=0.3, anomaly=True, evidence=evidence)
 
+    def read(self, text: str) -> Diagnosis:
+        """Diagnose what an engine logged, of which it is not known whether anything failed."""
+        return diagnose(text, rules=self.rules, models=self.models)
+
     def recommend(self, diagnosis: Diagnosis, around: Circumstances) -> list[Recommendation]:
         """What can be done about it, best first; empty without models or for an unknown cause."""
         if self.models is None or diagnosis.category in {UNKNOWN, NO_INCIDENT}:

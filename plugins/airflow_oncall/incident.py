@@ -52,6 +52,7 @@ class Kind(_Word):
     TASK = "task"
     DAG_RUN = "dag_run"
     DAG_IMPORT = "dag_import"
+    LOG = "log"  # what a log tells of
 
 
 class State(_Word):
@@ -180,6 +181,52 @@ class Occurrence:
     def incident_key(self) -> str:
         """Key of the incident it belongs to while that one is open."""
         return f"{self.kind}:{self.ref.key}"
+
+
+class Correlation(_Word):
+    """How a log event was tied to a task instance."""
+
+    EXPLICIT = "explicit"  # the engine's own fields name it
+    INFERRED = "inferred"  # time, host, user and application fit a task instance that ran
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class LogEvent:
+    """One trouble that a source logged, or several of one fingerprint that one poll found. Text was redacted, then truncated."""
+
+    source: str
+    """Name of the source as configured."""
+    position: str
+    """Place in the source; the same record always has the same one."""
+    happened_at: datetime
+    text: str
+    fingerprint: str
+    signature: str = ""
+    severity: str = ""
+    identifiers: Mapping[str, str] = field(default_factory=dict)
+    """From fields that the engine itself wrote."""
+    claimed: Mapping[str, str] = field(default_factory=dict)
+    """From free text, which anybody can write: shown, and never choosing what is acted on."""
+    ref: TaskRef | None = None
+    """The task instance it belongs to."""
+    try_number: int = 0
+    """That task instance's try; 0 where unknown."""
+    correlation: Correlation = Correlation.NONE
+    probability: float = 0.0
+    """That ``ref`` is the right one."""
+    count: int = 1
+    """Records that it stands for."""
+
+    @property
+    def key(self) -> str:
+        """Unique key: a record is stored once."""
+        return f"{self.source}/{self.position}"
+
+    @property
+    def incident_key(self) -> str:
+        """Key of the incident it belongs to while that one is open."""
+        return f"{Kind.LOG}:{self.source}/{self.fingerprint}" + (f"/{self.ref.key}" if self.ref else "")
 
 
 @dataclass(frozen=True)

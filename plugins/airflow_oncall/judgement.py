@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import NamedTuple
@@ -14,11 +16,14 @@ from airflow_oncall.capture.redact import redact
 from airflow_oncall.datafile import parse
 from airflow_oncall.errors import AirflowApiError, NotFound
 from airflow_oncall.incident import (
+    NO_INCIDENT,
+    UNKNOWN,
     ActionKind,
     Decision,
     Diagnosis,
     Incident,
     Kind,
+    LogEvent,
     Occurrence,
     OutcomeKind,
     State,
@@ -33,6 +38,13 @@ from airflow_oncall.triage.models import Circumstances, Remedy
 log = logging.getLogger(__name__)
 
 LOG_CHARACTERS = 20_000
+ENGINE_EVENTS = 5
+"""Log events of an incident that are read, the newest."""
+CARRIERS = frozenset(
+    {"database_connectivity", "network_connectivity", "network_timeout", "infrastructure_failure", "workflow_timeout", UNKNOWN}
+)
+"""What a client sees when an engine goes wrong: there, the engine's own word on the cause counts more."""
+SURE = 0.8
 SHOWN = 3
 """Remedies named in a decision's reasons."""
 _STATE_AFTER = {
@@ -80,7 +92,15 @@ class Judgement:
         text = "\n".join(filter(None, (log_tail, evidence.traceback or evidence.message)))
         # Only where there is something to read: a log that cannot be had is no sign of a process that vanished.
         killed = incident.kind is Kind.TASK and not evidence.exception_chain and bool(text)
-        return self.brain.diagnose(text, evidence.exception_chain, evidence.operator, killed)
+        own = self.brain.diagnose(text, evidence.exception_chain, evidence.operator, killed)
+        engines = self._store.logs.events(incident.id)[-ENGINE_EVENTS:]
+        return explained(own, [(event, self.brain.read(event.text)) for event in engines])
+
+    def diagnose_log(self, incident: Incident) -> Diagnosis:
+        """What is wrong, from log events that belong to no task instance: the most certain word on any of them."""
+        events = self._store.logs.events(incident.id)[-ENGINE_EVENTS:]
+        found = [self.brain.read(event.text) for event in events] or [self.brain.read("")]
+        return max(found, key=lambda one: (one.category != NO_INCIDENT, one.probability))
 
     def decide(self, api: AirflowApi, incident: Incident) -> Judged:
         """What shall be done, from the newest diagnosis, the policy, the author's word and what was tried before."""
@@ -95,7 +115,7 @@ class Judgement:
 
     def _situation(self, api: AirflowApi, incident: Incident, diagnosis: Diagnosis) -> Situation:
         read = self._store.reading
-        if incident.kind is Kind.DAG_IMPORT:
+        if incident.kind in (Kind.DAG_IMPORT, Kind.LOG):
             return Situation(incident, diagnosis, self._mode)
         try:
             task = api.task(incident.ref.dag_id, incident.ref.task_id)
@@ -140,6 +160,24 @@ class Judgement:
             return ""
         self._store.ledger.add_log(incident.id, seen.try_number, tail)
         return tail
+
+
+def explained(own: Diagnosis, engines: Sequence[tuple[LogEvent, Diagnosis]]) -> Diagnosis:
+    """A task instance's diagnosis in the light of what engines logged about it.
+
+    "Connection closed" is all that a client can say when its backend was killed for want of memory; the server knows better.
+    """
+    seen = [(event, theirs) for event, theirs in engines if theirs.category not in (NO_INCIDENT, UNKNOWN)]
+    said = [
+        f"{event.source} logged ({theirs.category}, {theirs.probability:.0%}): {event.text.splitlines()[0][:200]}" for event, theirs in seen
+    ]
+    best = max((theirs for _, theirs in seen), key=lambda one: one.probability, default=None)
+    if best is None:
+        return own
+    if own.category not in CARRIERS or best.category == own.category or best.probability < SURE:
+        return replace(own, evidence=(*own.evidence, *said))
+    by = f"{best.decided_by} on an engine's log"
+    return replace(best, identifiers={**best.identifiers, **own.identifiers}, evidence=(*said, *own.evidence), decided_by=by)
 
 
 def read_policy(store: Store) -> Policy:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -47,6 +47,10 @@ class TaskInstanceView:
     hostname: str | None = None
     operator: str | None = None
     note: str = ""
+    unixname: str = ""
+    """User of the worker's machine that ran it."""
+    rendered: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Template fields as they were rendered."""
 
     def failed_try(self, seen_by: str, *, will_retry: bool = False) -> Occurrence:
         """This try as an occurrence: all that Airflow knows of a failure that nobody saw happen."""
@@ -122,6 +126,11 @@ class AirflowApi:
     def task_instances(self, dag_id: str = "~", run_id: str = "~", **filters: Any) -> Iterator[TaskInstanceView]:
         """Task instances that pass the REST filters (``state``, ``updated_at_gte``, ``try_number``...), page by page."""
         yield from map(_instance, self._pages(self._instances.get_task_instances, "task_instances", dag_id, run_id, **filters))
+
+    def task_instances_during(self, start: datetime, end: datetime) -> Iterator[TaskInstanceView]:
+        """Task instances that ran at some time between the two: those that ended since, and those that still run."""
+        yield from self.task_instances(start_date_lte=end, end_date_gte=start)
+        yield from self.task_instances(start_date_lte=end, state=["running", "deferred"])
 
     def run(self, dag_id: str, run_id: str) -> RunView:
         """A DAG run now."""
@@ -406,6 +415,8 @@ def _instance(one: Any) -> TaskInstanceView:
         hostname=one.hostname or None,
         operator=one.operator,
         note=getattr(one, "note", None) or "",
+        unixname=getattr(one, "unixname", None) or "",
+        rendered=getattr(one, "rendered_fields", None) or {},
     )
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from airflow_oncall import logbook
 from airflow_oncall.act import approval, verify
 from airflow_oncall.act.escalate import escalate, tell
 from airflow_oncall.act.execute import execute, reopen_if_closed
@@ -146,6 +147,8 @@ class Tick:
 
     def open(self, incident: Incident) -> Incident:
         """Failed for good, as far as we were told: look whether Airflow says so too, then diagnose."""
+        if incident.kind is Kind.LOG:
+            return logbook.opened(self.store, self.api, self.judgement, incident)
         seen = self.store.reading.occurrences(incident.id)[-1]
         if seen.by_hand:
             return self._close(incident, "a person marked it failed; that is not undone")
@@ -206,6 +209,8 @@ class Tick:
 
     def following(self, incident: Incident) -> Incident:
         """A person has it, or shadow mode does nothing."""
+        if incident.kind is Kind.LOG:
+            return tell(self.store, self.api, incident) if self._is_untold(incident) else logbook.quiet(self.store, incident)
         if incident.kind is Kind.DAG_IMPORT:
             return self.store.ledger.move(incident, incident.state, due_in=900)  # the sweep sees when it is gone
         standing = verify.look(self.api, incident)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
-from tests.cast import FOURTH_SHARD, NIGHTLY_ORDERS, vendor_was_down
+from tests.cast import FOURTH_SHARD, MIDNIGHT, NIGHTLY_ORDERS, vendor_was_down
 from tests.cli.conftest import Run
 
 from airflow_oncall.cli import commands
-from airflow_oncall.incident import TaskRef
+from airflow_oncall.incident import LogEvent, TaskRef
 from airflow_oncall.store.engine import shown
 from airflow_oncall.store.sql import Store
 
@@ -59,6 +59,19 @@ def test_show_tells_what_was_seen(two_failures: Store, oncall: Run, capsys: pyte
 def test_show_for_people_has_the_history(two_failures: Store, oncall: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert oncall("show", "1") == 0
     assert "History" in capsys.readouterr().out
+
+
+def test_show_tells_what_an_engine_logged_and_what_its_text_merely_claims(
+    deployment: Store, oncall: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = LogEvent(
+        "warehouse", "line 1", MIDNIGHT, "disk full", "full", identifiers={"database": "sales"}, claimed={"dag_id": "a"}, count=3
+    )
+    deployment.logs.commit("warehouse", {}, {"line": 1}, [event])
+    assert oncall("show", "1") == 0
+    out = capsys.readouterr().out
+    for part in ("Logged by warehouse at 00:00:00, 3 times", "disk full", "database=sales", "claimed by the text: dag_id=a"):
+        assert part in out
 
 
 def test_show_of_an_unknown_incident_fails_in_one_line(deployment: Store, oncall: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from tests.examples import few_examples
+from tests.examples import include_few
 from tests.packaging.installation import ROOT, Installation
 from tests.simulated_airflow import SimulatedAirflow
 
@@ -28,6 +28,7 @@ from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTrigg
 from airflow.configuration import conf
 
 conf.get("core", "dags_folder")
+Asset("any", uri="oncall://any")  # loads what every installed provider knows of assets
 before, touched, watching = set(sys.modules), [], [True]
 
 def watch(event, args):
@@ -82,11 +83,11 @@ def airflow() -> Iterator[SimulatedAirflow]:
 
 def test_every_file_is_imported_and_holds_our_dags_only(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"oncall_triage", "oncall_approval", "oncall_train"}
+    assert set(bag.dags) == {"oncall_triage", "oncall_approval", "oncall_poll", "oncall_train"}
     assert set(bag.dags) <= OWN_DAG_IDS, "its own DAGs would become incidents"
 
 
-@pytest.mark.parametrize("dag_id", ["oncall_triage", "oncall_approval", "oncall_train"])
+@pytest.mark.parametrize("dag_id", ["oncall_triage", "oncall_approval", "oncall_poll", "oncall_train"])
 def test_a_fresh_install_works_without_a_click(bag: DagBag, dag_id: str) -> None:
     dag = bag.dags[dag_id]
     assert dag.is_paused_upon_creation is False
@@ -154,10 +155,12 @@ def test_reading_the_files_touches_nothing_and_loads_nothing_heavy(somewhere: In
 
 
 @pytest.mark.slow
-def test_a_triage_run_asks_about_a_task_that_failed(somewhere: Installation, airflow: SimulatedAirflow) -> None:
+def test_a_triage_run_asks_about_a_task_that_failed(somewhere: Installation, airflow: SimulatedAirflow, tmp_path: Path) -> None:
     host, port = airflow.url.removeprefix("http://").split(":")
     connection = {"conn_type": "http", "host": host, "port": int(port), "login": "oncall", "password": "secret"}
-    ended = run_dag("oncall_triage", somewhere, AIRFLOW_CONN_ONCALL_AIRFLOW=json.dumps(connection), no_proxy="127.0.0.1")
+    include = str(include_few(tmp_path / "own"))  # it trains its first models from this
+    settings = {"AIRFLOW_CONN_ONCALL_AIRFLOW": json.dumps(connection), "AIRFLOW__ONCALL__INCLUDE_PATH": include}
+    ended = run_dag("oncall_triage", somewhere, **settings, no_proxy="127.0.0.1")
     assert ended["tick"]["state"] == "success"
     assert ended["tick"]["result"]["noticed"] == 1
     (question,) = airflow.mutations
@@ -169,7 +172,7 @@ def test_a_triage_run_asks_about_a_task_that_failed(somewhere: Installation, air
 @pytest.mark.slow
 def test_a_training_run_makes_the_first_champion(somewhere: Installation, tmp_path: Path) -> None:
     models = tmp_path / "models"
-    settings = {"INCLUDE_PATH": small_corpus(tmp_path), "MODELS_PATH": models, "TRAIN_MIN_ROWS": 50}
+    settings = {"INCLUDE_PATH": include_few(tmp_path / "own"), "MODELS_PATH": models, "TRAIN_MIN_ROWS": 50}
     ended = run_dag("oncall_train", somewhere, **{f"AIRFLOW__ONCALL__{name}": str(value) for name, value in settings.items()})
     assert {name: one["state"] for name, one in ended.items() if name != "run"} == dict.fromkeys(ended.keys() - {"run"}, "success")
     assert ended["promote"]["result"] == "0.1.0"
@@ -185,19 +188,6 @@ def test_a_training_run_without_enough_rows_is_skipped_and_says_why(somewhere: I
     assert {ended[name]["state"] for name in ("collect", "train", "gate", "promote")} == {"skipped"}
     assert ended["report"]["state"] == "success"
     assert "fewer than [oncall] train_min_rows = 1000000" in ended["report"]["result"]["reasons"][0]
-
-
-def small_corpus(folder: Path) -> Path:
-    """An include folder whose corpus trains in a moment."""
-    (folder / "corpus").mkdir()
-    for shipped in (ROOT / "include" / "oncall" / "corpus").iterdir():  # a file of the operator's takes the place of the shipped one
-        (folder / "corpus" / shipped.name).touch()
-    rows = [
-        {"text": one.text, "category": one.category, "transient": one.transient, "provenance": {"engine": "few", "scenario": one.group}}
-        for one in few_examples()
-    ]
-    (folder / "corpus" / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
 
 
 def run_dag(dag_id: str, somewhere: Installation, **environment: str) -> dict[str, Any]:

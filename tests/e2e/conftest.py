@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from demo.deployment import ROOT, Deployment
+from lab.engines.postgres_server import Cluster
 
 from airflow_oncall.store.schema import upgrade
 from tests.e2e.world import World
+from tests.logs.postgres_world import server
+from tests.logs.spark_world import java
 
 HERE = Path(__file__).parent
 
@@ -32,19 +36,53 @@ SETTINGS = {
 }
 
 
+SOURCES = """
+sources:
+  - {{name: warehouse, kind: postgres_files, path: {logs}, start: start}}
+  - {{name: spark, kind: spark_events, path: {events}, start: start}}
+"""
+
+
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Airflow, up and healthy, with our DAGs, those of the tests, and the store it uses."""
+def warehouse() -> Iterator[Cluster]:
+    """A database that tasks work on."""
+    with server({}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, warehouse: Cluster) -> Iterator[World]:
+    """Airflow, up and healthy, with our DAGs, those of the tests, and the store it uses; the engines' logs are polled."""
     home = tmp_path_factory.mktemp("e2e")
+    include, events = home / "include" / "oncall", home / "spark-events"
+    include.mkdir(parents=True)
+    events.mkdir()
+    (include / "sources.yaml").write_text(SOURCES.format(logs=warehouse.logs, events=events))
     dags = home / "bundle"
     shutil.copytree(HERE / "dags", dags)
     (home / "mended").mkdir()
+    database = {"host": str(warehouse.folder), "port": warehouse.port, "login": "etl", "schema": "postgres", "conn_type": "postgres"}
     env = SETTINGS | {
+        **java(),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps(database),
+        "E2E_SPARK_EVENTS": events.as_uri(),
+        "E2E_WAREHOUSE": f"host={warehouse.folder} port={warehouse.port} user=etl dbname=postgres",
         "E2E_MENDED": str(home / "mended"),
         "PYTHONPATH": os.pathsep.join([str(HERE / "lib"), str(ROOT / "plugins")]),
     }
     with Deployment(home, bundles={"oncall": ROOT / "dags", "tests": dags}, env=env) as airflow:
-        airflow.wait_ready(["oncall_triage", "oncall_approval", "m_exception", "m_worker_only_import_error", "r_mapped", "r_crash"])
+        airflow.wait_ready(
+            [
+                "oncall_triage",
+                "oncall_approval",
+                "oncall_poll",
+                "l_spark_and_sql",
+                "m_exception",
+                "m_worker_only_import_error",
+                "r_mapped",
+                "r_crash",
+            ]
+        )
         world = World(airflow, home, dags)
         upgrade(world.store.engine)
         yield world

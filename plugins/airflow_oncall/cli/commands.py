@@ -60,6 +60,7 @@ def show_incident(args: argparse.Namespace) -> int:
         "decisions": read.decisions(incident.id),
         "actions": read.actions(incident.id),
         "outcomes": read.outcomes(incident.id),
+        "logged": store.logs.events(incident.id),
     }
     whole = {"incident": _plain(incident)} | {name: [_plain(one) for one in found] for name, found in parts.items()}
     whole |= {"labels": read.labels(incident.id), "history": read.history(incident.id)}

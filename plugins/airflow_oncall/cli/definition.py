@@ -6,7 +6,9 @@ from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand,
 
 from airflow_oncall.incident import CATEGORIES, NO_INCIDENT, State
 
-_COMMANDS, _LEARNING, _MODELS, _DATA = (f"airflow_oncall.cli.{name}." for name in ("commands", "learning", "models", "data"))
+_COMMANDS, _LEARNING, _MODELS, _DATA, _SCANNING = (
+    f"airflow_oncall.cli.{name}." for name in ("commands", "learning", "models", "data", "scanning")
+)
 REPORT_LINES = 50
 """Incidents that ``report`` shows to people unless told otherwise."""
 
@@ -40,6 +42,35 @@ ARG_INCIDENTS = Arg(
     ("file",),
     metavar="FILE.csv",
     help="columns timestamp, title, description; optional service, severity, resolution_time, solution, tags, success, category, transient",
+)
+ARG_SOURCE = Arg(
+    ("--source",),
+    choices=("files", "spark", "postgres"),
+    default="files",
+    help="files: text logs. spark: event logs. postgres: server logs (default files)",
+)
+ARG_PATH = Arg(("path",), metavar="PATH", help="a file, a folder or a glob, as sources.yaml takes it")
+ARG_LINES = Arg(("text",), metavar="TEXT", nargs="?", help="lines to try; without it, all of standard input")
+ARG_SIGNATURE_ID = Arg(("--id",), dest="signature_id", help="unique name, e.g. shop-ledger-frozen; what is not given is asked for")
+ARG_TITLE = Arg(("--title",), help="what happened, for people")
+ARG_PATTERN = Arg(("--pattern",), help="regular expression as RE2 takes it; it sees one line")
+ARG_SEVERITY = Arg(("--severity",), choices=("FATAL", "ERROR", "WARNING"), default="ERROR", help="how bad it is (default ERROR)")
+ARG_MATCH = Arg(("--match",), action="append", metavar="LINE", help="a line that it must find; may be repeated")
+ARG_NO_MATCH = Arg(("--no-match",), action="append", metavar="LINE", help="a line that it must not find; may be repeated")
+
+PATTERNS = (
+    ActionCommand(
+        name="test",
+        help="Say which signatures find which of these lines; exit code 1 where none does",
+        func=lazy_load_command(_SCANNING + "test_patterns"),
+        args=(ARG_LINES,),
+    ),
+    ActionCommand(
+        name="add",
+        help="Add a signature of your own to signatures/site.yaml of [oncall] include_path, after trying it on its lines",
+        func=lazy_load_command(_SCANNING + "add_pattern"),
+        args=(ARG_SIGNATURE_ID, ARG_TITLE, ARG_SEVERITY, ARG_PATTERN, ARG_MATCH, ARG_NO_MATCH),
+    ),
 )
 
 MODELS = (
@@ -167,6 +198,13 @@ COMMANDS: tuple[CLICommand, ...] = (
         func=lazy_load_command(_DATA + "import_incidents"),
         args=(ARG_INCIDENTS, ARG_FORMAT),
     ),
+    ActionCommand(
+        name="scan",
+        help="Show what would become incidents of a log, and store nothing",
+        func=lazy_load_command(_SCANNING + "scan"),
+        args=(ARG_SOURCE, ARG_PATH, ARG_FORMAT),
+    ),
+    GroupCommand(name="patterns", help="Signatures: expressions that find trouble in logs", subcommands=PATTERNS),
 )
 
 

@@ -12,6 +12,9 @@ from rich.text import Text
 
 from airflow_oncall.incident import Incident
 
+LOGGED_LINES = 6
+"""Lines shown of what an engine logged."""
+
 
 def print_incident(incident: Incident, whole: Mapping[str, Any], console: Console | None = None) -> None:
     """The story: what failed, why, what was decided and done, how it ended, and when each thing happened.
@@ -24,6 +27,8 @@ def print_incident(incident: Incident, whole: Mapping[str, Any], console: Consol
     for diagnosis in whole["diagnoses"][-1:]:
         cause = f"Cause: {diagnosis['category']} ({diagnosis['probability']:.0%}, by {diagnosis['decided_by']})"
         _section(out, cause, diagnosis["evidence"])
+    for event in whole["logged"]:
+        _section(out, f"Logged by {event['source']} at {event['happened_at']:%H:%M:%S}{_how_often(event)}", _logged(event))
     for decision in whole["decisions"]:
         _section(out, f"Decision {decision['number']}: {decision['verdict']} ({decision['action']})", decision["reasons"])
     for action in whole["actions"]:
@@ -35,6 +40,18 @@ def print_incident(incident: Incident, whole: Mapping[str, Any], console: Consol
     for row in whole["history"]:
         table.add_row(f"{row['at']:%H:%M:%S}", *(Text(str(cell)) for cell in (row["actor"], row["what"], row["detail"].get("detail", ""))))
     out.print(table)
+
+
+def _how_often(event: Mapping[str, Any]) -> str:
+    return f", {event['count']} times" if event["count"] > 1 else ""
+
+
+def _logged(event: Mapping[str, Any]) -> list[str]:
+    """What an engine logged, how it is tied to the task instance, the engine's fields, and what the text merely claims."""
+    tied = f"{event['correlation']} ({event['probability']:.0%})" if event["correlation"] != "none" else ""
+    named = ", ".join(f"{name}={value}" for name, value in event["identifiers"].items())
+    claimed = ", ".join(f"{name}={value}" for name, value in event["claimed"].items())
+    return [*event["text"].splitlines()[:LOGGED_LINES], tied, named, f"claimed by the text: {claimed}" if claimed else ""]
 
 
 def _section(out: Console, title: str, lines: Sequence[str]) -> None:

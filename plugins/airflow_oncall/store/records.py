@@ -13,11 +13,13 @@ from airflow_oncall.incident import (
     Action,
     ActionKind,
     ActionState,
+    Correlation,
     Decision,
     Diagnosis,
     Evidence,
     Incident,
     Kind,
+    LogEvent,
     ModelVersion,
     Occurrence,
     Outcome,
@@ -150,3 +152,29 @@ def model_of(row: RowMapping) -> ModelVersion:
     """A row of ``model_versions``."""
     names = ("name", "version", "path", "sha256", "library", "trained_at", "promoted_at", "metrics", "withdrawn_at", "files")
     return ModelVersion(**{name: row[name] for name in names})
+
+
+def log_event_of(row: RowMapping) -> LogEvent:
+    """A row of ``log_events``."""
+    names = ("source", "position", "happened_at", "text", "fingerprint", "signature", "severity", "identifiers", "claimed", "count")
+    return LogEvent(
+        ref=ref_of(row) if row["dag_id"] else None,
+        try_number=row["try_number"],
+        correlation=Correlation(row["correlation"]),
+        probability=row["probability"],
+        **{name: row[name] for name in names},
+    )
+
+
+def log_event_values(event: LogEvent) -> dict[str, Any]:
+    """Columns of ``log_events`` but for the incident."""
+    names = ("source", "position", "happened_at", "text", "fingerprint", "signature", "severity", "try_number", "probability", "count")
+    return {
+        **{name: getattr(event, name) for name in names},
+        **asdict(event.ref or TaskRef("")),
+        "key": digest(event.key),
+        "seen_at": now(),
+        "identifiers": dict(event.identifiers),
+        "claimed": dict(event.claimed),
+        "correlation": str(event.correlation),
+    }

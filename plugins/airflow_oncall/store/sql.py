@@ -11,6 +11,7 @@ from airflow_oncall.store.intake import SqlIntake
 from airflow_oncall.store.keep import Cursors, GoodFiles, Leases
 from airflow_oncall.store.labels import Labels
 from airflow_oncall.store.ledger import Ledger
+from airflow_oncall.store.logs import SqlLogs
 from airflow_oncall.store.queue import Queue
 from airflow_oncall.store.reading import Reading
 from airflow_oncall.store.report import Report
@@ -32,6 +33,7 @@ class Store:
     good_files: GoodFiles
     leases: Leases
     labels: Labels
+    logs: SqlLogs
     models: SqlModelVersions
 
     @classmethod
@@ -56,5 +58,6 @@ class Store:
             good_files=GoodFiles(engine),
             leases=Leases(engine),
             labels=Labels(engine),
+            logs=SqlLogs(engine),
             models=SqlModelVersions(engine),
         )

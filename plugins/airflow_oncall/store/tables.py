@@ -255,3 +255,38 @@ leases = _table(
     Column("holder", String(250), nullable=False),
     Column("held_until", UtcDateTime, nullable=False),
 )
+
+log_events = _table(
+    "log_events",
+    _incident(),
+    Column("key", String(64), nullable=False, unique=True),
+    Column("source", String(250), nullable=False),
+    Column("position", Text, nullable=False),
+    Column("happened_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False, index=True),
+    Column("text", Text, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("signature", String(250), nullable=False),
+    Column("severity", String(20), nullable=False),
+    Column("identifiers", JSON, nullable=False),
+    Column("claimed", JSON, nullable=False),
+    Column("dag_id", String(1000), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("task_id", String(250), nullable=False),
+    Column("map_index", Integer, nullable=False),
+    Column("try_number", Integer, nullable=False),
+    Column("correlation", String(20), nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("count", Integer, nullable=False),
+)
+
+task_keys = _table(
+    "task_keys",
+    Column("key", String(40), nullable=False, unique=True),
+    Column("dag_id", String(250), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("task_id", String(250), nullable=False),
+    Column("map_index", Integer, nullable=False),
+    Column("try_number", Integer, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False, index=True),
+)

@@ -1,0 +1,32 @@
+"""Polling: every minute, one mapped task for each source of `sources.yaml`. Without sources it is not scheduled."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from airflow_oncall.capture.logs.configured import read_sources
+from airflow_oncall.capture.logs.operator import PollLogsOperator
+
+sources = read_sources().sources
+
+with DAG(
+    "oncall_poll",
+    description="Reads the logs of engines: what they tell becomes evidence of failed task instances, or incidents.",
+    schedule="* * * * *" if sources else None,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    tags=["oncall"],
+    doc_md=__doc__,
+):
+    for pool in sorted({source.pool for source in sources}):
+        # A pool belongs to a task, not to its map indexes.
+        PollLogsOperator.partial(
+            task_id="poll" if pool == "default_pool" else f"poll_{pool}",
+            pool=pool,
+            retries=0,
+            execution_timeout=timedelta(seconds=max(source.timeout for source in sources) + 60),
+            map_index_template="{{ task.source }}",
+        ).expand(source=[source.name for source in sources if source.pool == pool])

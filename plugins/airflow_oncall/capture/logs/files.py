@@ -1,0 +1,181 @@
+"""Log files as a source: a path or a glob, read on from where the last poll stopped, whatever rotates them.
+
+A record whose lines may still be arriving is left for the next poll: the last one of a file waits until a newer one begins, until the
+file was quiet for ``settle_seconds``, or until nobody writes to the file any more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from airflow_oncall.capture.logs.chunks import Chunk, chunks, line_end_before
+from airflow_oncall.capture.logs.decode import decode
+from airflow_oncall.capture.logs.records import Span, cut, spans
+from airflow_oncall.capture.logs.rotation import BROKEN_ARCHIVE, Place, Progress, Seen, find, match, progress
+from airflow_oncall.capture.logs.scanner import Engine, Scanner
+from airflow_oncall.capture.logs.source import Batch, Cursor, Record, SourceFailed
+from airflow_oncall.capture.logs.stamps import happened_at
+
+BATCH = 1_000
+"""Records of one batch."""
+
+
+class FilesSettings(BaseModel):
+    """Settings of a source of kind ``files``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["files"] = "files"
+    path: str = Field(min_length=1)
+    """A path or a glob (``**`` too), e.g. ``/var/log/etl/*.log``. Rotated files beside it are found by themselves."""
+    start: Literal["end", "start"] = "end"
+    """Where files begin that are there at the first poll; ``start`` reads all of them. Later ones are read from their start."""
+    settle_seconds: float = Field(default=10, ge=0, le=3_600)
+    """How long a file must be quiet until its last record counts as complete."""
+    engine: Engine = "re2"
+    """``fast`` scans several times as fast, and needs the extra ``fast``."""
+    timezone: str = "UTC"
+    """Zone of times that tell none, e.g. ``Europe/Vienna``."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{name!r} is no time zone; write one like Europe/Vienna") from error
+        return name
+
+    def source(self, name: str) -> FileSource:
+        """The source, with the signatures in force now."""
+        from airflow_oncall import conf
+        from airflow_oncall.capture.logs.signatures import read_signatures
+        from airflow_oncall.store.operator_files import OperatorFiles
+
+        scanner = Scanner(read_signatures(OperatorFiles(conf.include_paths())), self.engine)
+        return FileSource(name, self.path, scanner, self.start, self.settle_seconds, ZoneInfo(self.timezone))
+
+
+@dataclass
+class _Reading:
+    """What one poll carries from file to file."""
+
+    before: Progress
+    replaced: int
+    places: dict[str, Place]
+    problems: list[str]
+    lasting: list[str] = field(default_factory=list)
+
+    def batch(self, records: Sequence[Record]) -> Batch:
+        """What was read since the last batch."""
+        fresh = [problem for problem in self.problems if problem not in self.before.told and problem not in self.lasting]
+        self.lasting += [problem for problem in self.problems if problem not in self.lasting]
+        self.problems.clear()
+        files = tuple(self.places.values())
+        after = Progress(replaced=self.replaced, files=files, told=tuple(self.lasting))
+        return Batch(records, after.model_dump(mode="json"), fresh)
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Files as a :class:`~airflow_oncall.capture.logs.source.LogSource`. Positions are ``<inode and first line>:<offset>``."""
+
+    name: str
+    path: str
+    scanner: Scanner
+    start: Literal["end", "start"] = "end"
+    settle_seconds: float = 10
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+    def read(self, cursor: Cursor) -> Iterator[Batch]:
+        """Batches up to now. Raises :class:`SourceFailed` where there is no such file and never was."""
+        before, problems = progress(self.name, cursor), list[str]()
+        found = find(self.path, problems)
+        if not found and not problems and not before.files:
+            raise SourceFailed(f"source {self.name!r}: no file is called {self.path!r}; correct its path, or create the file")
+        work = match(found, before)
+        problems += work.problems
+        places = {place.key: place for place in [*work.kept, *(place for _, place, _ in work.todo)]}
+        reading = _Reading(before, work.replaced, places, problems)
+        if not cursor and self.start == "end":
+            for seen, place, _ in work.todo:
+                places[place.key] = self._at_end(seen, place, reading)
+        else:
+            for seen, place, is_sealed in work.todo:
+                yield from self._file(seen, place, is_sealed, reading)
+        last = reading.batch([])
+        if last.problems or last.cursor != before.model_dump(mode="json") or not cursor:
+            yield last
+
+    def _at_end(self, seen: Seen, place: Place, reading: _Reading) -> Place:
+        """Behind the last line that is there now."""
+        if seen.is_compressed:
+            return place.model_copy(update={"stamp": seen.stamp, "changed": seen.changed})
+        try:
+            with seen.open() as file:
+                return place.model_copy(update={"offset": line_end_before(file), "changed": seen.changed})
+        except OSError as error:
+            reading.problems.append(f"{seen.path} cannot be read: {error.strerror or error}")
+            return place
+
+    def _file(self, seen: Seen, place: Place, is_sealed: bool, reading: _Reading) -> Iterator[Batch]:
+        """All batches of one file; what keeps it from being read is a problem, and the other files are read all the same."""
+        try:
+            with seen.open() as file:
+                for chunk in chunks(file, place.offset, is_sealed, 0 if seen.is_compressed else self.settle_seconds):
+                    place = place.model_copy(update={"offset": chunk.offset(chunk.end), "changed": seen.changed, "stamp": ""})
+                    yield from self._batches(chunk, place, reading)
+            is_read = seen.is_compressed or place.offset >= seen.size
+            reading.places[place.key] = place.model_copy(update={"stamp": seen.stamp if is_read else "", "changed": seen.changed})
+        except FileNotFoundError:
+            return  # the next poll finds it under its new name, or says that it vanished
+        except BROKEN_ARCHIVE as error:
+            reading.problems.append(f"{seen.path} is cut off or broken behind byte {place.offset} of its content: {error}")
+            reading.places[place.key] = place.model_copy(update={"stamp": seen.stamp})
+        except OSError as error:
+            reading.problems.append(f"{seen.path} cannot be read: {error.strerror or error}")
+
+    def _batches(self, chunk: Chunk, after: Place, reading: _Reading) -> Iterator[Batch]:
+        """The records of a chunk; behind the last of them the cursor stands at ``after``."""
+        if chunk.problem:
+            reading.problems.append(f"{after.path} {chunk.problem}")
+        hits = self.scanner.hits(chunk.block, 0, chunk.end) if chunk.is_text else iter(())
+        found = spans(chunk.block, hits, 0, chunk.end)
+        few = list(islice(found, BATCH))
+        while len(few) == BATCH:
+            reached = chunk.offset(min(few[-1].end + 1, chunk.end))
+            reading.places[after.key] = after.model_copy(update={"offset": reached, "stamp": ""})
+            yield reading.batch([self._record(after, chunk, span) for span in few])
+            few = list(islice(found, BATCH))
+        reading.places[after.key] = after
+        yield reading.batch([self._record(after, chunk, span) for span in few])
+
+    def _record(self, place: Place, chunk: Chunk, span: Span) -> Record:
+        text = decode(bytes(chunk.block[span.start : span.end])).lstrip("\ufeff\0").rstrip()
+        return Record(
+            position=f"{place.key}:{chunk.offset(span.start)}",
+            text=cut(text, span.at - span.start),
+            happened_at=happened_at(text, self.zone),
+            signature=span.signature.id,
+            severity=span.signature.severity,
+            identifiers=_written_for(place.path),
+        )
+
+
+_TASK_LOG = re.compile(
+    r"dag_id=(?P<dag_id>[^/]+)/run_id=(?P<run_id>[^/]+)/task_id=(?P<task_id>[^/]+)/"
+    r"(?:map_index=(?P<map_index>\d+)/)?attempt=(?P<try_number>\d+)\.log"
+)
+"""Where Airflow itself puts the log of a try, unless told otherwise."""
+
+
+def _written_for(path: str) -> dict[str, str]:
+    found = _TASK_LOG.search(path)
+    return {"path": path} | ({name: value for name, value in found.groupdict().items() if value} if found else {})

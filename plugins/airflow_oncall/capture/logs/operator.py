@@ -1,0 +1,67 @@
+"""``PollLogsOperator``: one poll of one log source as a task, for ``oncall_poll`` and for people's own DAGs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.execution_time.timeout import timeout
+
+from airflow_oncall.capture.logs.configured import Configured, read_sources
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_oncall.capture.logs.polling import PollResult
+
+
+class PollLogsOperator(BaseOperator):
+    """Read a source from where the last poll stopped, and turn what it tells into incidents.
+
+    :param source: name of an entry of ``sources.yaml``
+    :param every: with it, the task polls again and again, and waits in the triggerer in between, so that it takes no worker slot
+    :param lasting: how long a task with ``every`` goes on
+
+    What the poll did is its XCom. A source that cannot be read is an incident and no failure of the task.
+    """
+
+    template_fields: Sequence[str] = ("source",)
+    ui_color = "#f6f0e0"
+
+    def __init__(self, *, source: str, every: timedelta | None = None, lasting: timedelta = timedelta(hours=1), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source, self.every, self.lasting = source, every, lasting
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Poll once; with ``every``, the first time."""
+        return self._poll(datetime.now(timezone.utc) + self.lasting)
+
+    def resume(self, context: Context, event: Any, until: str) -> dict[str, Any]:
+        """The wait is over: poll again."""
+        return self._poll(datetime.fromisoformat(until))
+
+    def _poll(self, until: datetime) -> dict[str, Any]:
+        configured = read_sources().named(self.source)
+        with timeout(configured.timeout, f"source {self.source!r} hung for more than {configured.timeout:.0f} s"):
+            result = poll_source(configured)
+        self.log.info("%s", result)
+        if self.every is not None and datetime.now(timezone.utc) + self.every < until:
+            self._wait(self.every, until)
+        return asdict(result)
+
+    def _wait(self, every: timedelta, until: datetime) -> None:
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        self.defer(trigger=TimeDeltaTrigger(every), method_name="resume", kwargs={"until": until.isoformat()})
+
+
+def poll_source(configured: Configured) -> PollResult:
+    """One poll on this deployment's store and Airflow."""
+    from airflow_oncall.capture.logs.polling import poll, task_instances_around
+    from airflow_oncall.rest import open_api
+    from airflow_oncall.store import open_store
+
+    return poll(configured.source(), open_store().logs, task_instances_around(open_api()), configured.seconds)

@@ -1,0 +1,203 @@
+"""One poll of one source: read, redact, fingerprint, correlate, collapse, and store each batch with its cursor in one transaction."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+
+from airflow_oncall.capture.fingerprint import fingerprint, normalised
+from airflow_oncall.capture.logs.claims import claims
+from airflow_oncall.capture.logs.correlation import NOBODY, Around, Owner, owners
+from airflow_oncall.capture.logs.inference import Candidate
+from airflow_oncall.capture.logs.source import Batch, LogSource, Record, SourceFailed
+from airflow_oncall.capture.record import is_watched
+from airflow_oncall.capture.redact import redact
+from airflow_oncall.errors import AirflowApiError
+from airflow_oncall.incident import LogEvent
+from airflow_oncall.rest import AirflowApi
+from airflow_oncall.store.logs import CursorMoved, SqlLogs
+
+log = logging.getLogger(__name__)
+
+TEXT_LIMIT = 8_000
+NAME_LIMIT = 200
+INCIDENTS_A_BATCH = 50
+"""Kinds of trouble of one batch that become incidents of their own; the others are counted in one."""
+AHEAD = timedelta(minutes=5)
+"""A record from further in the future has a wrong clock: the time of reading is taken."""
+UNREADABLE, PROBLEM, MORE = "source-unreadable", "source-problem", "more-like-this"
+
+
+@dataclass
+class PollResult:
+    """What one poll did."""
+
+    source: str
+    records: int = 0
+    events: int = 0
+    incidents: int = 0
+    problems: list[str] = field(default_factory=list)
+    is_done: bool = True
+    """Read up to now; else the next poll goes on."""
+
+
+def poll(source: LogSource, logs: SqlLogs, around: Around | None = None, seconds: float = 45) -> PollResult:
+    """Read ``source`` from its stored cursor, for about ``seconds``.
+
+    A source that cannot be read is an incident, once. ``around`` gives the task instances that ran at a time, for what names none.
+    """
+    result, until = PollResult(source.name), time.monotonic() + seconds
+    cursor = logs.cursor(source.name)
+    try:
+        for batch in source.read(cursor):
+            events = list(_events(source.name, batch, logs, around))
+            result.incidents += logs.commit(source.name, cursor, batch.cursor, events)
+            cursor = dict(batch.cursor)
+            result.records += len(batch.records)
+            result.events += len(events)
+            result.problems += batch.problems
+            if time.monotonic() > until:
+                result.is_done = False
+                break
+    except SourceFailed as failure:
+        log.error("%s", failure)
+        result.problems.append(str(failure))
+        result.incidents += _unreadable(source.name, logs, failure)
+    except CursorMoved as moved:
+        log.info("%s", moved)
+        result.is_done = False
+    else:
+        _readable(source.name, logs)
+    return result
+
+
+def task_instances_around(api: AirflowApi) -> Around:
+    """Task instances over REST; where Airflow does not answer, nothing is inferred from them."""
+
+    def around(start: datetime, end: datetime) -> Sequence[Candidate]:
+        try:
+            found = {one.ref: one for one in api.task_instances_during(start, end) if is_watched(one.ref.dag_id)}
+        except AirflowApiError as error:
+            log.warning("what ran from %s to %s is not known, so no log record is tied to it by inference: %s", start, end, error)
+            return []
+        return [Candidate(one) for one in found.values()]
+
+    return around
+
+
+def _events(source: str, batch: Batch, logs: SqlLogs, around: Around | None) -> Iterator[LogEvent]:
+    now = datetime.now(timezone.utc)
+    stored = logs.stored(source, [record.position for record in batch.records])
+    # Before they are collapsed: a record that is known must not stand for others that are new.
+    new = [record for record in batch.records if record.position not in stored]
+    times = [_time(record, now) for record in new]
+    found = owners(new, times, logs.resolve_keys, around)
+    events = [event_of(source, record, at, owner, count) for record, at, owner, count in _kinds(zip(new, times, found, strict=True))]
+    yield from capped(source, collapsed(events))
+    for number, problem in enumerate(batch.problems):
+        yield _own(source, f"{PROBLEM}:{_digest(problem)}:{_digest(repr(sorted(batch.cursor.items())))}:{number}", PROBLEM, problem, now)
+
+
+def _kinds(rows: Iterable[tuple[Record, datetime, Owner]]) -> Iterator[tuple[Record, datetime, Owner, int]]:
+    """The first record of every kind of trouble, and how many there were: masking secrets costs more than telling kinds apart."""
+    first: dict[object, tuple[Record, datetime, Owner]] = {}
+    counts: Counter[object] = Counter()
+    for record, at, owner in rows:
+        if owner.ref and not is_watched(owner.ref.dag_id):
+            continue
+        kind = (record.signature, normalised(cause_line(record.text)), owner.ref)
+        first.setdefault(kind, (record, at, owner))
+        counts[kind] += 1
+    return ((*one, counts[kind]) for kind, one in first.items())
+
+
+def event_of(source: str, record: Record, at: datetime, owner: Owner = NOBODY, count: int = 1) -> LogEvent:
+    """A record as it is stored: redacted, then truncated."""
+    text = redact(record.text, TEXT_LIMIT)
+    guessed = {} if owner.is_believed or owner.ref is None else {"perhaps": f"{owner.ref} ({owner.probability:.0%})"}
+    return LogEvent(
+        source=source,
+        position=record.position,
+        happened_at=at,
+        text=text,
+        fingerprint=fingerprint((record.signature,), cause_line(text), None),
+        signature=record.signature[:NAME_LIMIT],
+        severity=record.severity[:20],
+        identifiers={name: redact(value, NAME_LIMIT) for name, value in record.identifiers.items()},
+        claimed=claims(text) | guessed,
+        ref=owner.ref if owner.is_believed else None,
+        try_number=owner.try_number if owner.is_believed else 0,
+        correlation=owner.correlation,
+        probability=owner.probability,
+        count=count,
+    )
+
+
+def cause_line(text: str) -> str:
+    """The line that tells one cause from another: a traceback's last one, else the first."""
+    whole = text.strip()
+    return whole.rpartition("\n")[2] if "Traceback (most recent" in whole else whole.partition("\n")[0]
+
+
+def collapsed(events: Iterable[LogEvent]) -> list[LogEvent]:
+    """One event for each kind of trouble of each task instance: what differed in a secret only is one kind."""
+    kinds: dict[str, LogEvent] = {}
+    for event in events:
+        first = kinds.get(event.incident_key)
+        kinds[event.incident_key] = replace(first, count=first.count + event.count) if first else event
+    return list(kinds.values())
+
+
+def capped(source: str, events: Sequence[LogEvent]) -> Iterator[LogEvent]:
+    """At most :data:`INCIDENTS_A_BATCH` kinds; the rest as one event that says how many there were."""
+    yield from events[:INCIDENTS_A_BATCH]
+    rest = events[INCIDENTS_A_BATCH:]
+    if rest:
+        samples = "\n".join(cause_line(event.text)[:NAME_LIMIT] for event in rest[:5])
+        text = f"{sum(event.count for event in rest)} more records of {len(rest)} kinds in source {source!r}, among them:\n{samples}"
+        own = _own(source, f"{MORE}:{rest[0].position}", MORE, text, rest[0].happened_at)
+        yield replace(own, fingerprint=_digest(f"{MORE}:{source}"), count=sum(event.count for event in rest))
+
+
+def _own(source: str, position: str, signature: str, text: str, at: datetime) -> LogEvent:
+    """Something that the poller itself has to say."""
+    return LogEvent(source, position, at, redact(text, TEXT_LIMIT), _digest(f"{signature}:{normalised(text)}"), signature, "ERROR")
+
+
+def _unreadable(source: str, logs: SqlLogs, failure: SourceFailed) -> int:
+    """One incident for as long as the source fails: the health of a source is a cursor of its own."""
+    health = _health(source)
+    before = logs.cursor(health)
+    if before:
+        return 0
+    now = datetime.now(timezone.utc)
+    event = _own(source, f"{UNREADABLE} since {now.isoformat()}", UNREADABLE, str(failure), now)
+    try:
+        return logs.commit(health, before, {"unreadable_since": now.isoformat()}, [event])
+    except CursorMoved:
+        return 0
+
+
+def _readable(source: str, logs: SqlLogs) -> None:
+    health = _health(source)
+    before = logs.cursor(health)
+    if before:
+        log.info("source %r can be read again", source)
+        logs.commit(health, before, {}, [])
+
+
+def _health(source: str) -> str:
+    return f"{source}: health"
+
+
+def _digest(text: str) -> str:
+    return fingerprint((), text, None)
+
+
+def _time(record: Record, now: datetime) -> datetime:
+    at = record.happened_at
+    return at if at is not None and at <= now + AHEAD else now

@@ -1,0 +1,167 @@
+"""One poll: what is read becomes events and incidents, each exactly once."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from airflow_oncall.capture.logs import polling
+from airflow_oncall.capture.logs.polling import poll
+from airflow_oncall.capture.logs.source import Record
+from airflow_oncall.incident import Correlation, Kind, LogEvent
+from airflow_oncall.store.logs import CursorMoved
+from airflow_oncall.store.sql import Store
+from tests.cast import MIDNIGHT, NIGHTLY_ORDERS
+from tests.logs.notebook import Notebook, noted
+
+DISK_FULL = "could not write block 7: No space left on device"
+LOCKED = "canceling statement due to lock timeout"
+
+
+def events(store: Store) -> list[LogEvent]:
+    return [event for incident in store.reading.incidents(limit=10_000) for event in store.logs.events(incident.id)]
+
+
+@pytest.fixture
+def told(store: Store) -> Store:
+    """A source told of a full disk twice, of a lock once."""
+    poll(Notebook([[noted(1, DISK_FULL), noted(2, LOCKED)], [noted(3, DISK_FULL.replace("7", "8"))]]), store.logs)
+    return store
+
+
+def test_the_same_trouble_is_one_incident_however_often_it_is_logged(told: Store) -> None:
+    assert [incident.kind for incident in told.reading.incidents()] == [Kind.LOG, Kind.LOG]
+    assert sorted(event.text for event in events(told)) == [LOCKED, DISK_FULL, DISK_FULL.replace("7", "8")]
+
+
+def test_a_second_poll_goes_on_where_the_first_stopped(told: Store) -> None:
+    notebook = Notebook([[], [], [noted(4, LOCKED)]])
+    assert (poll(notebook, told.logs).records, poll(notebook, told.logs).records) == (1, 0)
+    assert len(events(told)) == 4
+
+
+def test_a_record_that_is_read_again_is_stored_once(told: Store) -> None:
+    told.logs.commit("notebook", {"page": 2}, {}, [])
+    poll(Notebook([[noted(1, DISK_FULL), noted(2, LOCKED)], [noted(3, DISK_FULL)]]), told.logs)
+    assert len(events(told)) == 3
+
+
+def test_what_one_batch_repeats_is_one_event_with_a_count(sqlite_store: Store) -> None:
+    poll(Notebook([[noted(number, f"{DISK_FULL} at {number}") for number in range(30)]]), sqlite_store.logs)
+    (event,) = events(sqlite_store)
+    assert (event.count, event.position) == (30, "line 0")
+
+
+def test_beyond_the_cap_kinds_of_trouble_are_counted_in_one_event(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "INCIDENTS_A_BATCH", 2)
+    words = ("apple", "birch", "cedar", "daisy", "elder")
+    poll(Notebook([[noted(number, f"no more {word}") for number, word in enumerate(words)]]), sqlite_store.logs)
+    more = [event for event in events(sqlite_store) if event.signature == "more-like-this"]
+    assert len(events(sqlite_store)) == 3
+    assert "3 more records of 3 kinds" in more[0].text
+    assert "no more elder" in more[0].text
+
+
+def test_secrets_are_masked_before_anything_is_stored(sqlite_store: Store) -> None:
+    poll(Notebook([[noted(1, "login failed, password=hunter2", identifiers={"dsn": "postgresql://me:hunter2@db/x"})]]), sqlite_store.logs)
+    assert "hunter2" not in repr(events(sqlite_store))
+
+
+def test_what_a_message_says_of_itself_never_names_the_task_instance(sqlite_store: Store) -> None:
+    forged = f"ERROR dag_id={NIGHTLY_ORDERS.dag_id} run_id={NIGHTLY_ORDERS.run_id} task_id={NIGHTLY_ORDERS.task_id} is out of memory"
+    poll(Notebook([[noted(1, forged)]]), sqlite_store.logs)
+    (event,) = events(sqlite_store)
+    assert (event.ref, event.correlation) == (None, Correlation.NONE)
+    assert event.claimed["dag_id"] == NIGHTLY_ORDERS.dag_id
+
+
+def test_fields_of_the_engine_name_the_task_instance(sqlite_store: Store) -> None:
+    names = {"dag_id": NIGHTLY_ORDERS.dag_id, "run_id": NIGHTLY_ORDERS.run_id, "task_id": NIGHTLY_ORDERS.task_id, "try_number": "2"}
+    poll(Notebook([[noted(1, DISK_FULL, identifiers=names)]]), sqlite_store.logs)
+    (event,) = events(sqlite_store)
+    assert (event.ref, event.try_number, event.correlation) == (NIGHTLY_ORDERS, 2, Correlation.EXPLICIT)
+    assert sqlite_store.reading.incidents()[0].ref == NIGHTLY_ORDERS
+
+
+def test_trouble_of_our_own_dags_is_nobodys_incident(sqlite_store: Store) -> None:
+    names = {"dag_id": "oncall_triage", "run_id": "r", "task_id": "tick"}
+    poll(Notebook([[noted(1, DISK_FULL, identifiers=names)]]), sqlite_store.logs)
+    assert events(sqlite_store) == []
+
+
+def test_a_record_from_the_future_happened_when_it_was_read(sqlite_store: Store) -> None:
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    poll(Notebook([[noted(1, DISK_FULL, happened_at=tomorrow), noted(2, LOCKED, happened_at=MIDNIGHT)]]), sqlite_store.logs)
+    at = {event.text: event.happened_at for event in events(sqlite_store)}
+    assert at[DISK_FULL] < tomorrow
+    assert at[LOCKED] == MIDNIGHT
+
+
+def test_a_source_that_cannot_be_read_is_one_incident_until_it_can_be_again(store: Store) -> None:
+    torn, mended = Notebook(torn="the disk is gone; mount it"), Notebook()
+    assert [poll(torn, store.logs).incidents for _ in range(3)] == [1, 0, 0]
+    poll(mended, store.logs)
+    poll(torn, store.logs)
+    found = events(store)
+    assert [event.signature for event in found] == ["source-unreadable"] * 2
+    assert "mount it" in found[0].text
+
+
+def test_what_could_not_be_read_in_between_is_told_and_reading_goes_on(sqlite_store: Store) -> None:
+    result = poll(Notebook([[], [noted(1, LOCKED)]], problems={0: "row 3 is no JSON"}), sqlite_store.logs)
+    assert result.problems == ["row 3 is no JSON"]
+    assert {event.signature for event in events(sqlite_store)} == {"source-problem", "trouble"}
+
+
+def test_a_poll_ends_after_its_time_and_the_next_goes_on(sqlite_store: Store) -> None:
+    notebook = Notebook([[noted(number, f"{LOCKED} {chr(97 + number)}")] for number in range(3)])
+    first = poll(notebook, sqlite_store.logs, seconds=0)
+    assert (first.is_done, first.records) == (False, 1)
+    assert poll(notebook, sqlite_store.logs).records == 2
+
+
+def test_of_two_pollers_of_one_source_the_slower_one_writes_nothing(store: Store) -> None:
+    poll(Notebook([[noted(1, LOCKED)]]), store.logs)
+    with pytest.raises(CursorMoved, match="notebook"):
+        store.logs.commit("notebook", {}, {"page": 1}, [])
+    assert len(events(store)) == 1
+
+
+def test_a_poller_that_is_killed_anywhere_loses_nothing_and_doubles_nothing(store: Store) -> None:
+    chance = random.Random(7)
+    pages = [
+        [noted(20 * page + line, f"{DISK_FULL} no. {line} {chr(97 + page % 26)}{chr(97 + line)}") for line in range(20)]
+        for page in range(60)
+    ]
+    kills = 0
+    while store.logs.cursor("notebook").get("page", 0) < len(pages) and kills < 25:
+        kills += _killed_after(chance.uniform(0.0, 0.06), store, pages)
+    poll(Notebook(pages), store.logs)
+    assert kills >= 5
+    assert sum(event.count for event in events(store)) == 60 * 20
+    assert len({event.position for event in events(store)}) == len(events(store))
+
+
+def _killed_after(seconds: float, store: Store, pages: list[list[Record]]) -> bool:
+    store.engine.dispose()  # a connection must not be shared with a fork
+    child = os.fork()
+    if child == 0:
+        try:
+            poll(Notebook(pages), store.logs)
+        finally:
+            os._exit(0)
+    time.sleep(seconds)  # not awaited: the moment of death is what is varied
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def test_a_record_that_is_known_does_not_stand_for_a_new_one(sqlite_store: Store) -> None:
+    poll(Notebook([[noted(1, LOCKED)]]), sqlite_store.logs)
+    poll(Notebook([[], [noted(1, LOCKED), noted(2, LOCKED)]]), sqlite_store.logs)
+    assert [event.position for event in events(sqlite_store)] == ["line 1", "line 2"]
