@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from airflow_oncall import conf
@@ -34,6 +35,7 @@ from airflow_oncall.store.operator_files import OperatorFiles
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 from airflow_oncall.triage.models import Circumstances, Remedy
+from airflow_oncall.triage.severity import severity
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,10 @@ CARRIERS = frozenset(
 )
 """What a client sees when an engine goes wrong: there, the engine's own word on the cause counts more."""
 SURE = 0.8
+CRITICAL = "oncall:critical"
+"""Tag of a DAG of which much depends; like every other word behind ``oncall:``, it also means that a person is asked."""
+MOST_COUNTED = 100
+"""Task instances that cannot run are counted up to here."""
 SHOWN = 3
 """Remedies named in a decision's reasons."""
 _STATE_AFTER = {
@@ -134,7 +140,14 @@ class Judgement:
             failed_repairs=sum(outcome.kind is OutcomeKind.FAILED_SAME for outcome in read.outcomes(incident.id)),
             chance=next((one.probability for one in ranking if one.remedy == self._remedy(incident, diagnosis)), None),
             advice=", ".join(f"{one.remedy} {one.probability:.0%}" for one in ranking[:SHOWN]),
+            severity=self._severity(api, incident, diagnosis, CRITICAL in task.tags),
         )
+
+    @staticmethod
+    def _severity(api: AirflowApi, incident: Incident, diagnosis: Diagnosis, critical: bool) -> str:
+        waiting = api.task_instances(incident.ref.dag_id, incident.ref.run_id, state=["upstream_failed"])
+        found = severity(diagnosis.category, critical=critical, downstream=sum(1 for _ in islice(waiting, MOST_COUNTED)))
+        return f"{found.level} ({'; '.join(found.reasons) or 'nothing else depends on it'})"
 
     def _remedy(self, incident: Incident, diagnosis: Diagnosis) -> Remedy:
         """What the policy would do."""

@@ -372,3 +372,21 @@ def test_settings_build_the_source_and_refuse_what_they_do_not_know() -> None:
     assert settings.source("spark") == EventLogSource("spark", "/events", "start", 7)
     with pytest.raises(ValidationError, match="folder"):
         SparkEventsSettings.model_validate({"kind": "spark_events", "path": "/events", "folder": "/events"})
+
+
+@pytest.mark.parametrize("query_first", [True, False])
+def test_a_query_whose_end_is_told_before_or_after_its_jobs_is_no_second_trouble(
+    spark: SparkWorld, folder: Path, query_first: bool
+) -> None:
+    def ordered(lines: list[str]) -> Iterable[str]:
+        ends = ("SparkListenerSQLExecutionEnd", '"SparkListenerJobEnd"')
+        for number, line in enumerate(lines):
+            neighbours = lines[number - 1 : number + 2]
+            pair = [one for one in neighbours if any(end in one for end in ends)]
+            if line not in pair or len(pair) < 2:
+                yield line
+            elif line is pair[0]:
+                yield from sorted(pair, key=lambda one: (ends[0] in one) != query_first)
+
+    edited(spark.plain, folder / "app-1", ordered)
+    assert signatures(Poller(folder).poll()) == ["spark-job-failed", "spark-job-failed"]

@@ -15,7 +15,7 @@ from airflow_oncall import conf
 
 pytestmark = pytest.mark.slow
 
-DAGS = ["oncall_approval", "oncall_train", "oncall_triage"]
+DAGS = ["oncall_approval", "oncall_poll", "oncall_train", "oncall_triage"]
 LOADED = """
 import json, sys
 from airflow.configuration import conf

@@ -11,7 +11,7 @@ from tests.tick.scene import BUG, ORDERS, RATE_LIMIT, SHARDS, Scene
 from tests.waiting import until
 
 from airflow_oncall.errors import AirflowApiError
-from airflow_oncall.incident import OWN_DAG_IDS, ActionKind, State, TaskRef, Verdict
+from airflow_oncall.incident import OWN_DAG_IDS, ActionKind, Kind, State, TaskRef, Verdict
 from airflow_oncall.triage.models import Recommendation, Remedy
 
 ORDERS_FAILED = replace(vendor_was_down, ref=ORDERS)
@@ -312,3 +312,15 @@ def test_how_likely_the_repair_is_to_help_is_learned_from_how_earlier_ones_ended
     assert decision.probability == 0.7, "the policy repairs at once, so what waiting would bring does not count"
     assert "By earlier outcomes: clear_task after a wait 90%, clear_task 70%." in decision.reasons
     assert [(around.try_number, around.successes, around.failures) for around in failed.brain.circumstances] == [(1, 0, 0)]
+
+
+def test_a_decision_says_how_bad_it_is_and_why(scene: Scene) -> None:
+    scene.airflow.add(ORDERS, downstream=("report",), tags=("oncall:critical",))
+    scene.airflow.add(replace(ORDERS, task_id="report"))
+    scene.airflow.fail(ORDERS)
+    scene.tick()
+    decision = scene.store.reading.decision(scene.incident_of(Kind.TASK).id)
+    assert decision
+    assert decision.verdict is Verdict.ASK, "of a critical DAG a person is asked"
+    (said,) = [reason for reason in decision.reasons if reason.startswith("Severity")]
+    assert said == "Severity high (the DAG is critical (+4); 1 task downstream cannot run (+1))."

@@ -161,3 +161,9 @@ class TestWithModels:
     def test_a_text_that_shows_no_failure_is_no_anomaly(self, rules: RuleBook, models: TriageModels, text: str) -> None:
         found = diagnose(text, rules=rules, models=models)
         assert (found.category, found.anomaly) == ("none", False)
+
+    def test_the_models_say_nothing_of_a_re_run_of_what_is_unlike_anything_seen(self, rules: RuleBook, models: TriageModels) -> None:
+        text = "acme.yard.BerthTaken: the hoist berth kraken zebra quartz lantern says Connection refused"
+        alone, with_models = diagnose(text, rules=rules), diagnose(text, rules=rules, models=models)
+        assert (with_models.transient, alone.transient) == (True, True)
+        assert with_models.transient_probability == pytest.approx(0.9 * with_models.probability, abs=1e-3)

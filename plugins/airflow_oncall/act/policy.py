@@ -127,6 +127,8 @@ class Situation:
     """P(the repair resolves it), as the confidence model has it; without one, P(a re-run can help) counts."""
     advice: str = ""
     """How the models rank what can be done, for people."""
+    severity: str = ""
+    """How bad it is and why, for people."""
 
     @property
     def attempts(self) -> int:
@@ -232,6 +234,7 @@ def _decision(
         + (f" ({diagnosis.model_version})." if diagnosis.model_version else "."),
         *(f"Evidence: {line}" for line in diagnosis.evidence[:3]),
         *((f"By earlier outcomes: {situation.advice}.",) if situation.advice else ()),
+        *((f"Severity {situation.severity}.",) if situation.severity else ()),
         *((f"{situation.failed_repairs} repair(s) failed with the same cause before.",) if situation.failed_repairs else ()),
     )
     return Decision(

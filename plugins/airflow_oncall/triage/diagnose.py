@@ -138,6 +138,8 @@ def _on_re_runs(features: Features, verdict: _Verdict, models: TriageModels, rea
         how = "succeeded" if like.remembered.transient else "failed again"
         evidence = (*verdict.evidence, f"the like of it {how} when run again: {like.remembered.name} (cosine {like.cosine:.2f})")
         return replace(verdict, transient=like.remembered.transient, evidence=evidence)
+    if verdict.transient is not None and reading.unlike:
+        return verdict  # a model has nothing to say about a text unlike anything it saw
     said = verdict.transient if verdict.transient is not None else _clear(helps)
     return replace(verdict, transient=said, helps=helps)
 

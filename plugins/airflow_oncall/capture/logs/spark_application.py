@@ -73,7 +73,7 @@ class Application:
 
     def _on_application_end(self, event: Mapping[str, Any], position: str) -> list[Record]:
         self.ended = self.state["ended"] = True
-        records = self._release(lambda held: held["kind"] == "stage")
+        records = self._release(lambda held: held["kind"] in ("stage", "sql"))
         self.state["held"] = []
         code = event.get("ExitCode")
         if not code or self.state["failed"] or records:
@@ -98,10 +98,12 @@ class Application:
     def _on_job_end(self, event: Mapping[str, Any], position: str) -> list[Record]:
         job = self.state["jobs"].pop(str(event.get("Job ID")), {})
         mine = [held for held in self.state["held"] if held["kind"] == "stage" and held["stage"] in job.get("stages", ())]
+        query = [held for held in self.state["held"] if held["kind"] == "sql" and held["sql"] == job.get("sql")]
         result = event.get("Job Result") or {}
         if result.get("Result") == "JobSucceeded":
-            return self._release(lambda held: held in mine)
-        self.state["held"] = [held for held in self.state["held"] if held not in mine]
+            more = any(other["sql"] == job.get("sql") for other in self.state["jobs"].values())
+            return self._release(lambda held: held in mine or (held in query and not more))
+        self.state["held"] = [held for held in self.state["held"] if held not in mine and held not in query]
         if job.get("sql") in self.state["sql"]:
             self.state["sql"][job["sql"]]["failed"] = True
         return [self._failed_job(event, job, mine, position)]
@@ -193,7 +195,11 @@ class Application:
         self.state["failed"] = True
         known = self._identifiers(sql_id=execution, duration=spark_trouble.seconds(query["began"], event.get("time")))
         text = f"Spark SQL{spark_trouble.about(query['about'])} failed: {spark_trouble.shorten(str(message))}"
-        return [spark_trouble.failure(spark_trouble.SQL_FAILED, text, position, spark_trouble.at(event.get("time")), known)]
+        record = spark_trouble.failure(spark_trouble.SQL_FAILED, text, position, spark_trouble.at(event.get("time")), known)
+        if all(job["sql"] != execution for job in self.state["jobs"].values()):
+            return [record]
+        self._hold(record, kind="sql", sql=execution)  # the end of a query may be told before that of its job, which says more
+        return []
 
     def _hold(self, record: Record, **why: object) -> None:
         told = {**asdict(record), "happened_at": record.happened_at.isoformat() if record.happened_at else None}
