@@ -92,12 +92,14 @@ def _scan(scanner: Any, log: Path) -> int:
 
 def _poll(scanner: Any, log: Path) -> int:
     """What a poll does with a source, up to what it would store."""
+    from airflow_oncall.capture.logs.correlation import NOBODY
     from airflow_oncall.capture.logs.files import FileSource
-    from airflow_oncall.capture.logs.polling import collapsed, event_of
+    from airflow_oncall.capture.logs.polling import events_of
 
     now, incidents = datetime.now(timezone.utc), 0
     for batch in FileSource("log", str(log), scanner, "start", 0).read({}):
-        incidents += len(collapsed(event_of("log", record, record.happened_at or now) for record in batch.records))
+        times = [record.happened_at or now for record in batch.records]
+        incidents += len(events_of("log", batch.records, times, [NOBODY] * len(times)))
     return incidents
 
 

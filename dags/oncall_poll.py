@@ -16,7 +16,7 @@ with DAG(
     description="Reads the logs of engines: what they tell becomes evidence of failed task instances, or incidents.",
     schedule="* * * * *" if sources else None,
     catchup=False,
-    max_active_runs=1,
+    max_active_runs=4,  # a source that takes long must not hold the others up; each is polled by one process at a time
     is_paused_upon_creation=False,
     tags=["oncall"],
     doc_md=__doc__,

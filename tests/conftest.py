@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ import pytest  # noqa: E402
 
 from airflow_oncall.store.sql import Store  # noqa: E402
 from tests.databases import Databases, fresh_store  # noqa: E402
+from tests.packaging.installation import Installation  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +33,20 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """A real SQLite folder and, when first asked for, a real PostgreSQL server."""
     with Databases(tmp_path_factory.getbasetemp().parent / "postgresql.lock") as databases:
         yield databases
+
+
+@pytest.fixture(scope="session")
+def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Airflow's own database, migrated and empty, for homes that are to run a DAG: made once for all processes of a test run."""
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "airflow-database"
+    home.mkdir(exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "made").exists():
+            Installation(Path(sys.executable), home).run("-c", "from airflow.utils.db import initdb; initdb()").check_returncode()
+            (home / "made").touch()
+    return home / "airflow.db"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -99,12 +99,12 @@ class Judgement:
         # Only where there is something to read: a log that cannot be had is no sign of a process that vanished.
         killed = incident.kind is Kind.TASK and not evidence.exception_chain and bool(text)
         own = self.brain.diagnose(text, evidence.exception_chain, evidence.operator, killed)
-        engines = self._store.logs.events(incident.id)[-ENGINE_EVENTS:]
+        engines = self._store.logs.events(incident.id, newest=ENGINE_EVENTS)
         return explained(own, [(event, self.brain.read(event.text)) for event in engines])
 
     def diagnose_log(self, incident: Incident) -> Diagnosis:
         """What is wrong, from log events that belong to no task instance: the most certain word on any of them."""
-        events = self._store.logs.events(incident.id)[-ENGINE_EVENTS:]
+        events = self._store.logs.events(incident.id, newest=ENGINE_EVENTS)
         found = [self.brain.read(event.text) for event in events] or [self.brain.read("")]
         return max(found, key=lambda one: (one.category != NO_INCIDENT, one.probability))
 

@@ -25,6 +25,7 @@ QUIET = timedelta(hours=24)
 """A log incident of nobody's closes after this time without another record."""
 UNNOTICED_LOOKS = 6
 """Looks at a failed task instance without an incident, after which its incident must have been closed already."""
+RUNNING_SECONDS = 30
 LEASE = timedelta(seconds=90)
 _ENDED = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "gone"})
 _RECONSIDERED = frozenset({State.ESCALATED, State.OBSERVED})
@@ -39,13 +40,12 @@ def opened(store: Store, api: AirflowApi, judgement: Judgement, incident: Incide
         return _hand_over(store, api, judgement, incident, owner)
     standing = look(api, incident)
     if standing.state not in _ENDED:
-        return store.ledger.move(incident, State.OPEN, due_in=min(5 * 2 ** min(incident.looks, 10), 120))
+        return store.ledger.postpone(incident, RUNNING_SECONDS)  # no look that counts: it may run for days
     if standing.state == "failed" and incident.looks < UNNOTICED_LOOKS:
         store.intake.request_sweep(incident.ref.dag_id, incident.ref.run_id)
         return store.ledger.move(incident, State.OPEN, due_in=2)
-    if owner:
-        store.logs.hand_over(incident, owner)
-    return _closed(store, incident, f"{incident.ref} is {standing.state} all the same")
+    detail = f"{incident.ref} is {standing.state} all the same"
+    return store.ledger.merged(incident, owner, detail) if owner else _closed(store, incident, detail)
 
 
 def quiet(store: Store, incident: Incident) -> Incident:
@@ -72,7 +72,7 @@ def _hand_over(store: Store, api: AirflowApi, judgement: Judgement, incident: In
         _reconsider(store, api, judgement, claimed)
     finally:
         store.queue.release(claimed.id)
-    return _closed(store, incident, f"evidence of incident {owner.id} ({owner.ref})")
+    return store.ledger.merged(incident, owner, f"evidence of incident {owner.id} ({owner.ref})")
 
 
 def _reconsider(store: Store, api: AirflowApi, judgement: Judgement, owner: Incident) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -48,9 +49,6 @@ print(json.dumps({"touched": touched, "loaded": sorted({name.split(".")[0] for n
 RUN = """
 import json
 from airflow.dag_processing.dagbag import DagBag
-from airflow.utils.db import initdb
-
-initdb()
 run = DagBag(DAGS, bundle_name="dags-folder").dags[DAG].test()
 ended = {one.task_id: {"state": str(one.state), "result": one.xcom_pull(task_ids=one.task_id)} for one in run.get_task_instances()}
 print()
@@ -65,9 +63,11 @@ def bag() -> DagBag:
 
 
 @pytest.fixture
-def somewhere(tmp_path: Path) -> Installation:
-    """An empty AIRFLOW_HOME; the package comes from the checkout."""
-    return Installation(Path(sys.executable), tmp_path / "home")
+def somewhere(tmp_path: Path, airflow_database: Path) -> Installation:
+    """An AIRFLOW_HOME with an empty database; the package comes from the checkout."""
+    home = Installation(Path(sys.executable), tmp_path / "home")
+    shutil.copy(airflow_database, home.home)
+    return home
 
 
 @pytest.fixture

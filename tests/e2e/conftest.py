@@ -85,4 +85,5 @@ def world(tmp_path_factory: pytest.TempPathFactory, warehouse: Cluster) -> Itera
         )
         world = World(airflow, home, dags)
         upgrade(world.store.engine)
+        world.begun |= {dag_id: airflow.trigger(dag_id) for dag_id in ("l_spark_and_sql", "l_nothing_written_down")}
         yield world

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_oncall.incident import Correlation, Incident, LogEvent
+from airflow_oncall.incident import Correlation, Incident, Kind, LogEvent
 from tests.e2e.world import World
 
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture(scope="module")
-def runs(world: World) -> dict[str, str]:
-    """Both have begun."""
-    return {dag_id: world.airflow.trigger(dag_id) for dag_id in ("l_spark_and_sql", "l_nothing_written_down")}
+def failed_tasks(world: World, dag_id: str) -> list[Incident]:
+    """Incidents of task instances; what was logged has incidents of its own until it is handed over."""
+    return [incident for incident in world.incidents(dag_id) if incident.kind is Kind.TASK]
 
 
 def logged(world: World, incident: Incident, sources: int) -> dict[str, LogEvent]:
@@ -25,10 +24,10 @@ def logged(world: World, incident: Incident, sources: int) -> dict[str, LogEvent
     )
 
 
-def test_a_failed_task_has_what_both_engines_logged_about_it(world: World, runs: dict[str, str]) -> None:
-    (incident,) = world.until(lambda: world.incidents("l_spark_and_sql"), bool, "the failure is not noticed")
+def test_a_failed_task_has_what_both_engines_logged_about_it(world: World) -> None:
+    (incident,) = world.until(lambda: failed_tasks(world, "l_spark_and_sql"), bool, "the failure is not noticed")
     events = logged(world, incident, sources=2)
-    assert (incident.ref.run_id, incident.ref.task_id) == (runs["l_spark_and_sql"], "nightly")
+    assert (incident.ref.run_id, incident.ref.task_id) == (world.begun["l_spark_and_sql"], "nightly")
     assert {event.correlation for event in events.values()} == {Correlation.EXPLICIT}
     assert {(event.ref, event.try_number) for event in events.values()} == {(incident.ref, 1)}
     warehouse, spark = events["warehouse"].identifiers, events["spark"].identifiers
@@ -37,9 +36,9 @@ def test_a_failed_task_has_what_both_engines_logged_about_it(world: World, runs:
     assert spark["application_id"].startswith("local-")
 
 
-def test_statements_of_tasks_that_name_themselves_nowhere_find_their_task_instance(world: World, runs: dict[str, str]) -> None:
+def test_statements_of_tasks_that_name_themselves_nowhere_find_their_task_instance(world: World) -> None:
     incidents = world.until(
-        lambda: world.incidents("l_nothing_written_down"), lambda found: len(found) == 3, "not all failures are noticed"
+        lambda: failed_tasks(world, "l_nothing_written_down"), lambda found: len(found) == 3, "not all failures are noticed"
     )
     for incident in incidents:
         event = logged(world, incident, sources=1)["warehouse"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +29,8 @@ class World:
     airflow: Deployment
     home: Path
     dags: Path
+    begun: dict[str, str] = field(default_factory=dict)
+    """Runs that were started as soon as Airflow was up, because what is awaited of them takes minutes: DAG to run."""
 
     @cached_property
     def store(self) -> Store:

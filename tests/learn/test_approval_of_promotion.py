@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,6 @@ from airflow_oncall.training import NAME
 ANSWERED = """
 import json, os, sys, threading, time, traceback
 from airflow.dag_processing.dagbag import DagBag
-from airflow.utils.db import initdb
-
-initdb()
 
 from fastapi.testclient import TestClient
 from airflow.api_fastapi.app import create_app
@@ -67,9 +65,10 @@ Train = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture
-def somewhere(tmp_path: Path) -> Installation:
-    """An AIRFLOW_HOME with a user who answers questions."""
+def somewhere(tmp_path: Path, airflow_database: Path) -> Installation:
+    """An AIRFLOW_HOME with an empty database and a user who answers questions."""
     home = Installation(Path(sys.executable), tmp_path / "home")
+    shutil.copy(airflow_database, home.home)
     (home.home / "passwords.json").write_text(json.dumps({"ada": "secret"}))
     return home
 

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from airflow_oncall.capture.logs.correlation import Owner, owners
-from airflow_oncall.capture.logs.inference import Candidate
+from airflow_oncall.capture.logs.inference import SLACK, Candidate
 from airflow_oncall.capture.logs.source import Record
 from airflow_oncall.capture.logs.task_key import task_key
 from airflow_oncall.incident import Correlation, TaskRef
 from airflow_oncall.rest import TaskInstanceView
-from tests.cast import MIDNIGHT, NIGHTLY_ORDERS
+from tests.cast import NIGHTLY_ORDERS
 from tests.logs.notebook import noted
 
 UPDATE = "UPDATE stock SET amount = amount - 1 WHERE sku IN (SELECT sku FROM orders)"
-AT = MIDNIGHT + timedelta(minutes=5)
+NOW = datetime.now(timezone.utc)
+AT = NOW - timedelta(minutes=5)
 
 stock_update = TaskInstanceView(
     NIGHTLY_ORDERS,
     "failed",
     1,
     0,
-    started_at=MIDNIGHT,
+    started_at=AT - timedelta(minutes=5),
     ended_at=AT + timedelta(seconds=3),
     hostname="worker-7",
     operator="SQLExecuteQueryOperator",
@@ -127,3 +128,38 @@ def test_a_statement_that_differs_in_a_table_only_is_told_from_its_likes() -> No
     found = owner(deadlock(statement=loads["invoices"], host="[local]"), *ran)
     assert found.ref == TaskRef("loads", "r", "load_invoices")
     assert found.is_believed
+
+
+@pytest.mark.parametrize("wrong", [{"run_id": "r" * 300}, {"run_id": "r\x00"}, {"task_id": "load\ud800"}, {"dag_id": "two\nlines"}])
+def test_a_field_that_airflow_could_not_have_written_names_nobody(wrong: dict[str, str]) -> None:
+    assert owner(deadlock(**{"dag_id": "nightly", "run_id": "r", "task_id": "load"} | wrong)).ref is None
+
+
+def test_a_number_that_is_none_is_left_out() -> None:
+    found = owner(deadlock(dag_id="nightly", run_id="r", task_id="load", map_index="9" * 25, try_number="two"))
+    assert found.ref == TaskRef("nightly", "r", "load")
+    assert found.try_number == 0
+
+
+def test_of_an_old_record_nobody_asks_what_ran() -> None:
+    asked: list[datetime] = []
+
+    def around(start: datetime, end: datetime) -> list[Candidate]:
+        asked.append(start)
+        return []
+
+    records = [deadlock(), deadlock()]
+    owners(records, [NOW, datetime(1999, 1, 1, tzinfo=timezone.utc)], lambda _: {}, around)
+    assert asked == [NOW - SLACK]
+
+
+@pytest.mark.parametrize(
+    ("application", "task_id"), [("psql", "sql"), ("uploader", "load"), ("PostgreSQL JDBC Driver", "c"), ("payload-api-7d9f", "load")]
+)
+def test_a_task_whose_name_is_a_part_of_anothers_is_not_the_owner(application: str, task_id: str) -> None:
+    ran = replace(stock_update, ref=TaskRef("nightly", "r", task_id))
+    assert not owner(deadlock(application_name=application), ran, replace(stock_update, ref=TaskRef("other", "r", "t"))).is_believed
+
+
+def test_the_same_statement_from_another_host_is_somebody_elses() -> None:
+    assert not owner(deadlock(statement=UPDATE, host="laptop"), stock_update).is_believed

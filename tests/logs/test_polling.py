@@ -7,12 +7,14 @@ import random
 import signal
 import time
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
 from airflow_oncall.capture.logs import polling
 from airflow_oncall.capture.logs.polling import poll
 from airflow_oncall.capture.logs.source import Record
+from airflow_oncall.errors import StoreRefused
 from airflow_oncall.incident import Correlation, Kind, LogEvent
 from airflow_oncall.store.logs import CursorMoved
 from airflow_oncall.store.sql import Store
@@ -58,7 +60,7 @@ def test_what_one_batch_repeats_is_one_event_with_a_count(sqlite_store: Store) -
 
 
 def test_beyond_the_cap_kinds_of_trouble_are_counted_in_one_event(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "INCIDENTS_A_BATCH", 2)
+    monkeypatch.setattr(polling, "INCIDENTS_A_POLL", 2)
     words = ("apple", "birch", "cedar", "daisy", "elder")
     poll(Notebook([[noted(number, f"no more {word}") for number, word in enumerate(words)]]), sqlite_store.logs)
     more = [event for event in events(sqlite_store) if event.signature == "more-like-this"]
@@ -165,3 +167,46 @@ def test_a_record_that_is_known_does_not_stand_for_a_new_one(sqlite_store: Store
     poll(Notebook([[noted(1, LOCKED)]]), sqlite_store.logs)
     poll(Notebook([[], [noted(1, LOCKED), noted(2, LOCKED)]]), sqlite_store.logs)
     assert [event.position for event in events(sqlite_store)] == ["line 1", "line 2"]
+
+
+def test_the_cap_counts_over_a_whole_poll_and_spares_what_belongs_to_a_task(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "INCIDENTS_A_POLL", 2)
+    mine = {"dag_id": NIGHTLY_ORDERS.dag_id, "run_id": NIGHTLY_ORDERS.run_id, "task_id": NIGHTLY_ORDERS.task_id}
+    pages = [[noted(10 * page + line, f"no more {word}") for line, word in enumerate(("apple", "birch"))] for page in range(1)]
+    poll(
+        Notebook([*pages, [noted(30, "no more cedar"), noted(31, DISK_FULL, identifiers=mine), noted(32, "no more apple")]]),
+        sqlite_store.logs,
+    )
+    found = events(sqlite_store)
+    assert [event.ref for event in found if event.text == DISK_FULL] == [NIGHTLY_ORDERS]
+    assert sum(event.text == "no more apple" for event in found) == 2
+    assert [event.count for event in found if event.signature == "more-like-this"] == [1]
+
+
+def test_another_problem_of_the_same_words_is_told_again(sqlite_store: Store) -> None:
+    poll(Notebook([[]], problems={0: "/var/log/a.log vanished, 17 bytes are lost"}), sqlite_store.logs)
+    poll(Notebook([[], []], problems={1: "/var/log/b.log vanished, 99000 bytes are lost"}), sqlite_store.logs)
+    assert len(events(sqlite_store)) == 2
+
+
+def test_what_the_store_will_never_take_is_told_as_a_source_that_cannot_be_read(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = sqlite_store.logs.commit
+
+    def refusing(source: str, *batch: Any) -> int:
+        if source == "notebook":
+            raise StoreRefused("value too long for its column")
+        return commit(source, *batch)
+
+    monkeypatch.setattr(sqlite_store.logs, "commit", refusing)
+    assert [poll(Notebook([[noted(1, LOCKED)]]), sqlite_store.logs).incidents for _ in range(2)] == [1, 0]
+    (event,) = events(sqlite_store)
+    assert (event.signature, event.text) == ("source-unreadable", "value too long for its column")
+
+
+def test_secrets_in_problems_and_failures_are_masked(sqlite_store: Store) -> None:
+    told = poll(Notebook([[]], problems={0: "row 3: password=hunter2 is no JSON"}), sqlite_store.logs).problems
+    told += poll(Notebook(torn="postgresql://me:hunter2@db refused"), sqlite_store.logs).problems
+    assert "hunter2" not in repr(told)
+    assert len(told) == 2

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -48,9 +49,6 @@ with DAG("orders"):
 """
 RUN = """
 from airflow.dag_processing.dagbag import DagBag
-from airflow.utils.db import initdb
-
-initdb()
 run = DagBag(DAGS, bundle_name="dags-folder").dags["orders"].test()
 """
 FRESH = """
@@ -75,9 +73,11 @@ def policy(models: Models) -> OnCallRetryPolicy:
 
 
 @pytest.fixture
-def somewhere(tmp_path: Path) -> Installation:
-    """An empty AIRFLOW_HOME; the package comes from the checkout."""
-    return Installation(Path(sys.executable), tmp_path / "home")
+def somewhere(tmp_path: Path, airflow_database: Path) -> Installation:
+    """An AIRFLOW_HOME with an empty database; the package comes from the checkout."""
+    home = Installation(Path(sys.executable), tmp_path / "home")
+    shutil.copy(airflow_database, home.home)
+    return home
 
 
 def test_a_retry_that_cannot_help_is_stopped(policy: OnCallRetryPolicy, raised: Throw) -> None:

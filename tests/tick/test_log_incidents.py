@@ -147,3 +147,19 @@ def test_a_crash_between_handing_over_and_closing_is_repeated_without_harm(stage
     stage.ticks()
     assert stage.incident_of(Kind.LOG).state == State.CLOSED
     assert len(stage.store.logs.events(stage.incident_of(Kind.TASK).id)) == 1
+
+
+def test_what_is_logged_while_the_evidence_is_handed_over_goes_along(stage: Scene) -> None:
+    stage.airflow.fail(ORDERS)
+    stage.tick()
+    stage.log(of_the_orders)
+    log, task = stage.incident_of(Kind.LOG), stage.incident_of(Kind.TASK)
+    claimed = stage.store.queue.claim(log.id, timedelta(minutes=1))
+    assert claimed
+    stage.store.logs.hand_over(log, task)
+    stage.log(replace(of_the_orders, position="line 3"))
+    stage.store.ledger.merged(claimed, task, "evidence")
+    assert len(stage.store.logs.events(task.id)) == 2
+    stage.log(replace(of_the_orders, position="line 4"))
+    stage.ticks()
+    assert len(stage.store.logs.events(task.id)) == 3

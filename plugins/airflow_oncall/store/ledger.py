@@ -27,7 +27,18 @@ from airflow_oncall.incident import (
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.records import action_of, diagnosis_values, incident_of, now
-from airflow_oncall.store.tables import actions, audit, decisions, diagnoses, incidents, labels, occurrences, open_only, outcomes
+from airflow_oncall.store.tables import (
+    actions,
+    audit,
+    decisions,
+    diagnoses,
+    incidents,
+    labels,
+    log_events,
+    occurrences,
+    open_only,
+    outcomes,
+)
 
 
 class LostClaim(StoreError):
@@ -102,6 +113,14 @@ class Ledger:
             if given:
                 connection.execute(insert(labels), [_label_row(label) for label in given])
             return self._move(connection, incident, state, due_in, detail, str(outcome.kind) if outcome else str(state))
+
+    def merged(self, incident: Incident, into: Incident, detail: str) -> Incident:
+        """Close a log incident and hand the rest of its events over, in one step: what is logged meanwhile opens another."""
+        with transaction(self._engine) as connection:
+            moved = self._move(connection, incident, State.CLOSED, None, detail, "closed")
+            mine = log_events.c.incident_id == incident.id
+            connection.execute(update(log_events).where(mine).values(incident_id=into.id))
+            return moved
 
     def add_log(self, incident_id: int, try_number: int, log_tail: str) -> None:
         """Attach a try's log tail, fetched after the fact."""

@@ -5,7 +5,7 @@ The cursor is compared before it is set: of two pollers of one source, the slowe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +20,9 @@ from airflow_oncall.store.tables import audit, cursors, incidents, log_events, o
 
 KEPT_KEYS = timedelta(days=14)
 """How long the key of a task instance's try resolves; engines log about it while it runs, or soon after."""
+
+
+AT_ONCE = 1_000
 
 
 class CursorMoved(StoreError):
@@ -50,14 +53,15 @@ class SqlLogs:
         """Those of the positions at which an event is stored already."""
         keys = {digest(f"{source}/{position}"): position for position in positions}
         with transaction(self._engine, reading=True) as connection:
-            found = connection.execute(select(log_events.c.key).where(log_events.c.key.in_(keys))).scalars().all()
-        return {keys[key] for key in found}
+            return {keys[key] for key in _stored(connection, list(keys))}
 
-    def events(self, incident_id: int) -> list[LogEvent]:
-        """Events of an incident, oldest first."""
-        query = select(log_events).where(log_events.c.incident_id == incident_id).order_by(log_events.c.happened_at, log_events.c.id)
+    def events(self, incident_id: int, newest: int = 100) -> list[LogEvent]:
+        """The newest events of an incident, at most so many, oldest first."""
+        latest = (log_events.c.happened_at.desc(), log_events.c.id.desc())
+        query = select(log_events).where(log_events.c.incident_id == incident_id).order_by(*latest).limit(newest)
         with transaction(self._engine, reading=True) as connection:
-            return [log_event_of(row) for row in connection.execute(query).mappings()]
+            rows = connection.execute(query).mappings().all()
+        return [log_event_of(row) for row in reversed(rows)]
 
     def task_incident(self, ref: TaskRef) -> Incident | None:
         """The open incident of this task instance, else its newest one."""
@@ -132,10 +136,16 @@ class SqlLogs:
 def _unknown(connection: Connection, events: Sequence[LogEvent]) -> list[LogEvent]:
     """Events that are not stored, each once."""
     by_key = {digest(event.key): event for event in events}
-    stored = connection.execute(select(log_events.c.key).where(log_events.c.key.in_(by_key))).scalars()
-    for key in list(stored):
+    for key in _stored(connection, list(by_key)):
         del by_key[key]
     return list(by_key.values())
+
+
+def _stored(connection: Connection, keys: Sequence[str]) -> Iterator[str]:
+    """Those of the keys that are stored; a database takes only so many parameters at once."""
+    for start in range(0, len(keys), AT_ONCE):
+        some = keys[start : start + AT_ONCE]
+        yield from connection.execute(select(log_events.c.key).where(log_events.c.key.in_(some))).scalars().all()
 
 
 def _incident_row(key: str, event: LogEvent) -> dict[str, Any]:

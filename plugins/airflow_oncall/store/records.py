@@ -37,7 +37,7 @@ def now() -> datetime:
 
 def digest(key: str) -> str:
     """A key of any length and alphabet as one of fixed size, which every database can index."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def ref_of(row: RowMapping) -> TaskRef:
@@ -169,9 +169,13 @@ def log_event_of(row: RowMapping) -> LogEvent:
 def log_event_values(event: LogEvent) -> dict[str, Any]:
     """Columns of ``log_events`` but for the incident."""
     names = ("source", "position", "happened_at", "text", "fingerprint", "signature", "severity", "try_number", "probability", "count")
+    ref = event.ref or TaskRef("")
     return {
         **{name: getattr(event, name) for name in names},
-        **asdict(event.ref or TaskRef("")),
+        "dag_id": ref.dag_id,
+        "run_id": ref.run_id,
+        "task_id": ref.task_id,
+        "map_index": ref.map_index,
         "key": digest(event.key),
         "seen_at": now(),
         "identifiers": dict(event.identifiers),

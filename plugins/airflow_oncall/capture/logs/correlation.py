@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 from airflow_oncall.capture.logs.inference import SLACK, Candidate, weigh
 from airflow_oncall.capture.logs.pod_owner import matches_label
@@ -21,6 +21,9 @@ from airflow_oncall.incident import Correlation, TaskRef
 BELIEVED = 0.8
 """Probability from which an inferred task instance is taken for the right one."""
 
+INFERRED_WITHIN = timedelta(hours=24)
+"""Of older records nobody asks Airflow what ran: one line with a wrong clock must not ask for its whole history."""
+_LONGEST = 250
 _NAMES = ("dag_id", "run_id", "task_id")
 
 Around = Callable[[datetime, datetime], Sequence[Candidate]]
@@ -52,9 +55,10 @@ def owners(records: Sequence[Record], at: Sequence[datetime], resolve: Resolve, 
     keys = [_key(record) for record in records]
     known = dict(resolve([key for key in keys if key]))
     named = [_named(record.identifiers) or _by_key(known.get(key)) for record, key in zip(records, keys, strict=True)]
-    open_ends = [number for number, owner in enumerate(named) if owner is None]
+    since = datetime.now(timezone.utc) - INFERRED_WITHIN
+    open_ends = [number for number, owner in enumerate(named) if owner is None and at[number] >= since]
     if not open_ends or around is None:
-        return [owner or NOBODY for owner in named]
+        return [owner or _by_key(known.get(key)) or NOBODY for owner, key in zip(named, keys, strict=True)]
     times = [at[number] for number in open_ends]
     candidates = list(around(min(times) - SLACK, max(times) + SLACK))
     known |= _recomputed(candidates, {keys[number] for number in open_ends} - {""})
@@ -66,10 +70,15 @@ def owners(records: Sequence[Record], at: Sequence[datetime], resolve: Resolve, 
 
 def _named(identifiers: Mapping[str, str]) -> Owner | None:
     dag_id, run_id, task_id = (identifiers.get(name, "") for name in _NAMES)
-    if not (dag_id and run_id and task_id):
+    if not (dag_id and run_id and task_id and all(map(_is_possible, (dag_id, run_id, task_id)))):
         return None
     ref = TaskRef(dag_id, run_id, task_id, _number(identifiers.get("map_index"), -1))
     return Owner(ref, _number(identifiers.get("try_number"), 0), Correlation.EXPLICIT, 1.0)
+
+
+def _is_possible(name: str) -> bool:
+    """Whether Airflow could have such an id: what cannot be stored must not stop a source."""
+    return len(name) <= _LONGEST and name.isprintable()
 
 
 def _key(record: Record) -> str:
@@ -113,7 +122,4 @@ def _inferred(record: Record, moment: datetime, candidates: Sequence[Candidate])
 
 
 def _number(text: str | None, otherwise: int) -> int:
-    try:
-        return int(text or "")
-    except ValueError:
-        return otherwise
+    return int(text) if text and re.fullmatch(r"-?\d{1,9}", text) else otherwise

@@ -25,7 +25,7 @@ FAILED_SOON = timedelta(seconds=90)
 NOBODYS = 1.5
 """Log odds of the answer "none of them": other clients use the engine, too."""
 
-SAME_STATEMENT, SIMILAR_STATEMENT, NAMED, SAME_HOST, OTHER_HOST = 5.0, 2.0, 3.5, 1.5, -1.5
+SAME_STATEMENT, SIMILAR_STATEMENT, NAMED, TASK_NAMED, SAME_HOST, OTHER_HOST = 5.0, 2.0, 3.5, 1.5, 1.5, -6.0
 SAME_ENGINE, OTHER_ENGINE, SAME_USER, FAILED, SUCCEEDED = 1.5, -3.0, 1.0, 1.5, -1.5
 
 LOCAL = "[local]"
@@ -42,6 +42,10 @@ _STATEMENT_FIELDS = ("sql", "statement", "query", "hql", "sqls")
 _APPLICATION_FIELDS = ("name", "application", "_application", "application_name", "app_name")
 _TOKEN = re.compile(r"\w+")
 _ENOUGH_WORDS = 4
+_TELLING = 5
+"""Characters from which a task's name alone says something."""
+_EVERYBODYS = frozenset({"arrow-spark", "airflow-spark", "spark-shell", "pyspark-shell", "psql"})
+"""Names that programs give themselves where nobody names them."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,10 @@ class Candidate:
         return tuple(frozenset(_words(text)) for text in self._rendered(_STATEMENT_FIELDS))
 
     @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Names that it gives itself in other systems: those of its fields, or of its task."""
-        given = [text.lower() for text in self._rendered(_APPLICATION_FIELDS) if 3 < len(text) <= 200]
-        return (*given, f"{self.view.ref.dag_id}.{self.view.ref.task_id}".lower(), self.view.ref.task_id.lower())
+    def names(self) -> frozenset[str]:
+        """Names that it gives itself in other systems: those of its fields, and those of its DAG and task together."""
+        given = {text.lower() for text in self._rendered(_APPLICATION_FIELDS) if 3 < len(text) <= 200}
+        return frozenset(given - _EVERYBODYS) | {f"{self.view.ref.dag_id}{sign}{self.view.ref.task_id}".lower() for sign in "._-/ "}
 
     def ran_at(self, moment: datetime) -> bool:
         """Whether it ran then, give or take the clocks."""
@@ -103,8 +107,12 @@ def _statement(record: Record, moment: datetime, candidate: Candidate) -> float:
 
 
 def _name(record: Record, moment: datetime, candidate: Candidate) -> float:
-    called = [record.identifiers.get(name, "").lower() for name in ("application_name", "app_name", "pod_name")]
-    return NAMED if any(name in one for one in called if one for name in candidate.names) else 0.0
+    called = {record.identifiers.get(name, "").lower() for name in ("application_name", "app_name", "pod_name")} - {""}
+    if called & candidate.names:
+        return NAMED
+    task = candidate.view.ref.task_id.lower()
+    whole = re.compile(rf"(?<![a-z0-9]){re.escape(task)}(?![a-z0-9])")
+    return TASK_NAMED if len(task) >= _TELLING and any(map(whole.search, called)) else 0.0
 
 
 def _host(record: Record, moment: datetime, candidate: Candidate) -> float:

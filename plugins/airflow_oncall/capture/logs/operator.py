@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 
 from airflow_oncall.capture.logs.configured import Configured, read_sources
@@ -45,8 +46,13 @@ class PollLogsOperator(BaseOperator):
 
     def _poll(self, until: datetime) -> dict[str, Any]:
         configured = read_sources().named(self.source)
-        with timeout(configured.timeout, f"source {self.source!r} hung for more than {configured.timeout:.0f} s"):
-            result = poll_source(configured)
+        hung = f"source {self.source!r} hung for more than {configured.timeout:.0f} s; raise its timeout, or look what holds it up"
+        try:
+            with timeout(configured.timeout, hung):
+                result = poll_source(configured)
+        except AirflowTaskTimeout:
+            report_hung(configured, hung)
+            raise
         self.log.info("%s", result)
         if self.every is not None and datetime.now(timezone.utc) + self.every < until:
             self._wait(self.every, until)
@@ -59,9 +65,23 @@ class PollLogsOperator(BaseOperator):
 
 
 def poll_source(configured: Configured) -> PollResult:
-    """One poll on this deployment's store and Airflow."""
-    from airflow_oncall.capture.logs.polling import poll, task_instances_around
+    """One poll on this deployment's store and Airflow; none while another process polls this source."""
+    from airflow_oncall.capture.logs.polling import PollResult, poll, task_instances_around
     from airflow_oncall.rest import open_api
+    from airflow_oncall.store import open_store, worker_name
+
+    store, turn, me = open_store(), f"poll:{configured.name}", worker_name()
+    if not store.leases.take(turn, me, timedelta(seconds=configured.timeout + 30)):
+        return PollResult(configured.name, problems=["it is being polled by another process"], is_done=False)
+    try:
+        return poll(configured.source(), store.logs, task_instances_around(open_api()), configured.seconds)
+    finally:
+        store.leases.release(turn, me)
+
+
+def report_hung(configured: Configured, problem: str) -> None:
+    """A source that hangs is an incident, once, as one that fails."""
+    from airflow_oncall.capture.logs.polling import report_unreadable
     from airflow_oncall.store import open_store
 
-    return poll(configured.source(), open_store().logs, task_instances_around(open_api()), configured.seconds)
+    report_unreadable(configured.name, open_store().logs, problem)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 
 from airflow_oncall.capture.fingerprint import fingerprint, normalised
 from airflow_oncall.capture.logs.claims import claims
@@ -16,7 +19,7 @@ from airflow_oncall.capture.logs.inference import Candidate
 from airflow_oncall.capture.logs.source import Batch, LogSource, Record, SourceFailed
 from airflow_oncall.capture.record import is_watched
 from airflow_oncall.capture.redact import redact
-from airflow_oncall.errors import AirflowApiError
+from airflow_oncall.errors import AirflowApiError, StoreRefused
 from airflow_oncall.incident import LogEvent
 from airflow_oncall.rest import AirflowApi
 from airflow_oncall.store.logs import CursorMoved, SqlLogs
@@ -25,8 +28,10 @@ log = logging.getLogger(__name__)
 
 TEXT_LIMIT = 8_000
 NAME_LIMIT = 200
-INCIDENTS_A_BATCH = 50
-"""Kinds of trouble of one batch that become incidents of their own; the others are counted in one."""
+INCIDENTS_A_POLL = 50
+"""Kinds of trouble of nobody that one poll makes incidents of their own; the others are counted in one."""
+MOST_INSTANCES = 2_000
+"""Task instances of one time that are weighed."""
 AHEAD = timedelta(minutes=5)
 """A record from further in the future has a wrong clock: the time of reading is taken."""
 UNREADABLE, PROBLEM, MORE = "source-unreadable", "source-problem", "more-like-this"
@@ -50,23 +55,22 @@ def poll(source: LogSource, logs: SqlLogs, around: Around | None = None, seconds
 
     A source that cannot be read is an incident, once. ``around`` gives the task instances that ran at a time, for what names none.
     """
-    result, until = PollResult(source.name), time.monotonic() + seconds
+    result, until, kinds = PollResult(source.name), time.monotonic() + seconds, set[str]()
     cursor = logs.cursor(source.name)
     try:
         for batch in source.read(cursor):
-            events = list(_events(source.name, batch, logs, around))
+            events = list(_events(source.name, batch, logs, around, kinds))
             result.incidents += logs.commit(source.name, cursor, batch.cursor, events)
             cursor = dict(batch.cursor)
             result.records += len(batch.records)
             result.events += len(events)
-            result.problems += batch.problems
+            result.problems += [redact(problem, TEXT_LIMIT) for problem in batch.problems]
             if time.monotonic() > until:
                 result.is_done = False
                 break
-    except SourceFailed as failure:
-        log.error("%s", failure)
-        result.problems.append(str(failure))
-        result.incidents += _unreadable(source.name, logs, failure)
+    except (SourceFailed, StoreRefused) as failure:  # what the store will never take would stop the source for good, unseen
+        result.incidents += report_unreadable(source.name, logs, str(failure))
+        result.problems.append(redact(str(failure), TEXT_LIMIT))
     except CursorMoved as moved:
         log.info("%s", moved)
         result.is_done = False
@@ -80,7 +84,8 @@ def task_instances_around(api: AirflowApi) -> Around:
 
     def around(start: datetime, end: datetime) -> Sequence[Candidate]:
         try:
-            found = {one.ref: one for one in api.task_instances_during(start, end) if is_watched(one.ref.dag_id)}
+            ran = islice(api.task_instances_during(start, end), MOST_INSTANCES)
+            found = {one.ref: one for one in ran if is_watched(one.ref.dag_id)}
         except AirflowApiError as error:
             log.warning("what ran from %s to %s is not known, so no log record is tied to it by inference: %s", start, end, error)
             return []
@@ -89,17 +94,23 @@ def task_instances_around(api: AirflowApi) -> Around:
     return around
 
 
-def _events(source: str, batch: Batch, logs: SqlLogs, around: Around | None) -> Iterator[LogEvent]:
+def _events(source: str, batch: Batch, logs: SqlLogs, around: Around | None, kinds: set[str]) -> Iterator[LogEvent]:
     now = datetime.now(timezone.utc)
     stored = logs.stored(source, [record.position for record in batch.records])
     # Before they are collapsed: a record that is known must not stand for others that are new.
     new = [record for record in batch.records if record.position not in stored]
     times = [_time(record, now) for record in new]
     found = owners(new, times, logs.resolve_keys, around)
-    events = [event_of(source, record, at, owner, count) for record, at, owner, count in _kinds(zip(new, times, found, strict=True))]
-    yield from capped(source, collapsed(events))
+    yield from capped(source, events_of(source, new, times, found), kinds)
     for number, problem in enumerate(batch.problems):
-        yield _own(source, f"{PROBLEM}:{_digest(problem)}:{_digest(repr(sorted(batch.cursor.items())))}:{number}", PROBLEM, problem, now)
+        place = hashlib.sha256(repr((problem, sorted(batch.cursor.items()))).encode("utf-8", "replace")).hexdigest()
+        yield _own(source, f"{PROBLEM}:{place}:{number}", PROBLEM, problem, now)
+
+
+def events_of(source: str, records: Sequence[Record], times: Sequence[datetime], found: Sequence[Owner]) -> list[LogEvent]:
+    """One event for each kind of trouble of each task instance; records of DAGs that are not watched are left out."""
+    kinds = _kinds(zip(records, times, found, strict=True))
+    return collapsed(event_of(source, record, at, owner, count) for record, at, owner, count in kinds)
 
 
 def _kinds(rows: Iterable[tuple[Record, datetime, Owner]]) -> Iterator[tuple[Record, datetime, Owner, int]]:
@@ -121,7 +132,7 @@ def event_of(source: str, record: Record, at: datetime, owner: Owner = NOBODY, c
     guessed = {} if owner.is_believed or owner.ref is None else {"perhaps": f"{owner.ref} ({owner.probability:.0%})"}
     return LogEvent(
         source=source,
-        position=record.position,
+        position=record.position.encode("utf-8", "replace").decode(),
         happened_at=at,
         text=text,
         fingerprint=fingerprint((record.signature,), cause_line(text), None),
@@ -152,10 +163,18 @@ def collapsed(events: Iterable[LogEvent]) -> list[LogEvent]:
     return list(kinds.values())
 
 
-def capped(source: str, events: Sequence[LogEvent]) -> Iterator[LogEvent]:
-    """At most :data:`INCIDENTS_A_BATCH` kinds; the rest as one event that says how many there were."""
-    yield from events[:INCIDENTS_A_BATCH]
-    rest = events[INCIDENTS_A_BATCH:]
+def capped(source: str, events: Sequence[LogEvent], kinds: set[str]) -> Iterator[LogEvent]:
+    """Of events that belong to nobody at most :data:`INCIDENTS_A_POLL` kinds; the rest as one event that says how many there were.
+
+    ``kinds``: those that this poll let through so far; it grows.
+    """
+    rest = []
+    for event in events:
+        if event.ref or event.incident_key in kinds or len(kinds) < INCIDENTS_A_POLL:
+            kinds |= set() if event.ref else {event.incident_key}
+            yield event
+        else:
+            rest.append(event)
     if rest:
         samples = "\n".join(cause_line(event.text)[:NAME_LIMIT] for event in rest[:5])
         text = f"{sum(event.count for event in rest)} more records of {len(rest)} kinds in source {source!r}, among them:\n{samples}"
@@ -168,14 +187,15 @@ def _own(source: str, position: str, signature: str, text: str, at: datetime) ->
     return LogEvent(source, position, at, redact(text, TEXT_LIMIT), _digest(f"{signature}:{normalised(text)}"), signature, "ERROR")
 
 
-def _unreadable(source: str, logs: SqlLogs, failure: SourceFailed) -> int:
-    """One incident for as long as the source fails: the health of a source is a cursor of its own."""
+def report_unreadable(source: str, logs: SqlLogs, failure: str) -> int:
+    """One incident for as long as the source fails: the health of a source is a cursor of its own. The number of incidents opened."""
+    log.error("%s", redact(failure, TEXT_LIMIT))
     health = _health(source)
     before = logs.cursor(health)
     if before:
         return 0
     now = datetime.now(timezone.utc)
-    event = _own(source, f"{UNREADABLE} since {now.isoformat()}", UNREADABLE, str(failure), now)
+    event = _own(source, f"{UNREADABLE} since {now.isoformat()}", UNREADABLE, failure, now)
     try:
         return logs.commit(health, before, {"unreadable_since": now.isoformat()}, [event])
     except CursorMoved:
@@ -187,7 +207,8 @@ def _readable(source: str, logs: SqlLogs) -> None:
     before = logs.cursor(health)
     if before:
         log.info("source %r can be read again", source)
-        logs.commit(health, before, {}, [])
+        with suppress(CursorMoved):
+            logs.commit(health, before, {}, [])
 
 
 def _health(source: str) -> str:
