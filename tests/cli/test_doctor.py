@@ -44,7 +44,15 @@ def operators(home: Path, name: str, content: bytes) -> Path:
     return file
 
 
-@pytest.mark.parametrize(("check", "name"), [(doctor.policy, "policy.yaml"), (doctor.rules, "rules/mine.yaml")], ids=["policy", "rules"])
+FILES = [
+    (doctor.policy, "policy.yaml"),
+    (doctor.rules, "rules/mine.yaml"),
+    (doctor.sources, "sources.yaml"),
+    (doctor.signatures, "signatures/site.yaml"),
+]
+
+
+@pytest.mark.parametrize(("check", "name"), FILES, ids=[name for _, name in FILES])
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"- ["], ids=["not UTF-8", "not YAML"])
 def test_an_unusable_file_is_named_with_the_way_out(deployment: Store, home: Path, check: Check, name: str, content: bytes) -> None:
     file = operators(home, name, content)
@@ -66,9 +74,16 @@ def test_a_rule_file_that_cannot_be_read_is_named(deployment: Store, home: Path)
     assert str(folder) in found.text
 
 
-def test_the_shipped_policy_and_rules_are_sound(deployment: Store) -> None:
-    assert finding(doctor.policy).ok
-    assert finding(doctor.rules).ok
+@pytest.mark.parametrize("check", [check for check, _ in FILES])
+def test_what_is_shipped_is_sound(deployment: Store, check: Check) -> None:
+    assert finding(check).ok
+
+
+def test_the_shipped_example_of_sources_is_one_that_is_taken(deployment: Store, home: Path) -> None:
+    shipped = (conf.shipped_include() / "sources.yaml").read_text()
+    example = [line.removeprefix("# ") for line in shipped.splitlines() if line.startswith(("# sources", "#   "))]
+    operators(home, "sources.yaml", "\n".join(example).encode())
+    assert finding(doctor.sources).text.startswith("6 log sources: spark (spark_events), orders-db (postgres_files)")
 
 
 def test_a_notifier_that_cannot_be_made_is_a_finding_and_keeps_its_secret(deployment: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 
 from airflow_oncall.capture.logs.correlation import Owner, owners
 from airflow_oncall.capture.logs.inference import SLACK, Candidate
 from airflow_oncall.capture.logs.source import Record
-from airflow_oncall.capture.logs.task_key import task_key
+from airflow_oncall.capture.logs.task_key import sql_comment, task_key
 from airflow_oncall.incident import Correlation, TaskRef
 from airflow_oncall.rest import TaskInstanceView
 from tests.cast import NIGHTLY_ORDERS
@@ -163,3 +164,11 @@ def test_a_task_whose_name_is_a_part_of_anothers_is_not_the_owner(application: s
 
 def test_the_same_statement_from_another_host_is_somebody_elses() -> None:
     assert not owner(deadlock(statement=UPDATE, host="laptop"), stock_update).is_believed
+
+
+def test_a_comment_in_the_statement_is_a_sign_and_no_proof() -> None:
+    ids = {"dag_id": NIGHTLY_ORDERS.dag_id, "run_id": NIGHTLY_ORDERS.run_id, "task_id": NIGHTLY_ORDERS.task_id, "try_number": 1}
+    commented = sql_comment({"ti": SimpleNamespace(**ids, map_index=-1)}) + " SELECT 1"
+    still_running = replace(stock_update, operator="PythonOperator", state="running", ended_at=None)
+    assert owner(deadlock(statement=commented), replace(stock_update, operator="PythonOperator")).is_believed
+    assert not owner(deadlock(statement=commented), still_running).is_believed

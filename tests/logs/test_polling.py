@@ -26,7 +26,7 @@ LOCKED = "canceling statement due to lock timeout"
 
 
 def events(store: Store) -> list[LogEvent]:
-    return [event for incident in store.reading.incidents(limit=10_000) for event in store.logs.events(incident.id)]
+    return [event for incident in store.reading.incidents(limit=10_000) for event in store.logs.events(incident.id, newest=100_000)]
 
 
 @pytest.fixture

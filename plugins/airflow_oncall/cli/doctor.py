@@ -102,6 +102,32 @@ def rules(patient: Patient) -> str:
     return f"{len(read_rules(files).rules)} rules"
 
 
+def sources(patient: Patient) -> str:
+    """sources.yaml"""
+    from airflow_oncall.capture.logs.configured import read_sources
+
+    try:
+        named = [f"{one.name} ({one.kind})" for one in read_sources().sources]
+    except BadDataFile as error:
+        raise Wrong(error, MEND_FILE) from error
+    return f"{len(named)} log sources" + (f": {', '.join(named)}" if named else "; docs/logs.md says how to add one")
+
+
+def signatures(patient: Patient) -> str:
+    """signatures"""
+    from airflow_oncall.capture.logs.signatures import parse_signatures
+    from airflow_oncall.store.operator_files import OperatorFiles
+
+    files, count = OperatorFiles(conf.include_paths()), 0
+    try:
+        for name in files.names("signatures", ".yaml"):
+            path = files.find(name)
+            count += len(parse_signatures(str(path), _text(path))) if path else 0
+    except BadDataFile as error:
+        raise Wrong(error, MEND_FILE) from error
+    return f"{count} signatures"
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
@@ -180,7 +206,20 @@ def plugin(patient: Patient) -> str:
     return "loaded once"
 
 
-CHECKS: tuple[Callable[[Patient], str], ...] = (settings, store, spool, policy, rules, model, notifiers, rest, dags, plugin)
+CHECKS: tuple[Callable[[Patient], str], ...] = (
+    settings,
+    store,
+    spool,
+    policy,
+    rules,
+    sources,
+    signatures,
+    model,
+    notifiers,
+    rest,
+    dags,
+    plugin,
+)
 
 
 class Finding(NamedTuple):

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from airflow_oncall.capture.logs.source import Record
+from airflow_oncall.capture.logs.task_key import refs_in_sql
 from airflow_oncall.rest import TaskInstanceView
 
 SLACK = timedelta(seconds=30)
@@ -26,6 +27,8 @@ NOBODYS = 1.5
 """Log odds of the answer "none of them": other clients use the engine, too."""
 
 SAME_STATEMENT, SIMILAR_STATEMENT, NAMED, TASK_NAMED, SAME_HOST, OTHER_HOST = 5.0, 2.0, 3.5, 1.5, 1.5, -6.0
+COMMENTED = 2.5
+"""A comment in the statement names it. Anybody can write one: by itself it is not enough to be believed."""
 SAME_ENGINE, OTHER_ENGINE, SAME_USER, FAILED, SUCCEEDED = 1.5, -3.0, 1.0, 1.5, -1.5
 
 LOCAL = "[local]"
@@ -90,7 +93,7 @@ def weigh(record: Record, moment: datetime, candidates: Sequence[Candidate]) -> 
 
 
 def _log_odds(record: Record, moment: datetime, candidate: Candidate) -> float:
-    return sum(sign(record, moment, candidate) for sign in (_statement, _name, _host, _engine, _user, _end))
+    return sum(sign(record, moment, candidate) for sign in (_statement, _comment, _name, _host, _engine, _user, _end))
 
 
 def _engine_of(record: Record) -> str:
@@ -104,6 +107,14 @@ def _statement(record: Record, moment: datetime, candidate: Candidate) -> float:
         return 0.0
     likeness = max((len(said & one) / len(said | one) for one in candidate.statements if one), default=0.0)
     return SAME_STATEMENT if likeness > 0.95 else SIMILAR_STATEMENT if likeness > 0.8 else 0.0
+
+
+def _comment(record: Record, moment: datetime, candidate: Candidate) -> float:
+    ref = candidate.view.ref
+    named = (
+        {name: one.get(name) for name in ("dag_id", "run_id", "task_id")} for one in refs_in_sql(record.identifiers.get("statement", ""))
+    )
+    return COMMENTED if {"dag_id": ref.dag_id, "run_id": ref.run_id, "task_id": ref.task_id} in named else 0.0
 
 
 def _name(record: Record, moment: datetime, candidate: Candidate) -> float:
