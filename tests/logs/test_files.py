@@ -301,6 +301,146 @@ def test_a_log_that_airflow_wrote_tells_whose_it_is(tmp_path: Path) -> None:
     assert record.identifiers == {"path": str(path), "dag_id": "orders", "run_id": "manual__1", "task_id": "load", "try_number": "2"}
 
 
+BANNER = "=== audit log ===\n"
+
+
+def begin(path: Path, text: str) -> Path:
+    path.write_text(BANNER + text, encoding="utf-8")
+    return quiet(path)
+
+
+def test_daily_files_that_begin_with_the_same_line_are_all_read(tmp_path: Path) -> None:
+    app = poller(begin(tmp_path / "audit.log.20261119", "").parent / "audit.log.*")
+    app.poll()
+    begin(tmp_path / "audit.log.20261120", trouble(1))
+    begin(tmp_path / "audit.log.20261121", trouble(2))
+    assert app.texts() == [trouble(1).strip(), trouble(2).strip()]
+
+
+def test_each_turn_of_a_crash_loop_is_read_even_when_it_says_the_same(tmp_path: Path) -> None:
+    log = begin(tmp_path / "app.log", trouble(1))
+    app = poller(log)
+    app.poll()
+    for turn in (1, 2):
+        log.rename(log.with_name(f"app.log.{turn}"))
+        begin(log, trouble(1))
+        assert app.texts() == [trouble(1).strip()]
+    assert len(set(app.positions)) == 3
+
+
+def test_a_file_truncated_and_written_anew_behind_the_same_first_lines_is_read(tmp_path: Path) -> None:
+    log = begin(tmp_path / "app.log", HEALTHY * 50 + trouble(1))
+    app = poller(log)
+    app.poll()
+    begin(log, HEALTHY * 50 + trouble(2) + trouble(3))
+    assert app.texts() == [trouble(2).strip(), trouble(3).strip()]
+
+
+def test_a_rotated_name_with_the_same_first_line_but_other_content_is_no_copy(tmp_path: Path) -> None:
+    log = begin(tmp_path / "app.log", "")
+    app = poller(f"{log}*")
+    app.poll()
+    begin(tmp_path / "app.log.1", trouble(1))
+    assert app.texts() == [trouble(1).strip()]
+
+
+def test_content_that_differs_only_in_the_middle_is_no_copy(tmp_path: Path) -> None:
+    log = begin(tmp_path / "app.log", HEALTHY * 50 + trouble(1) + HEALTHY * 50)
+    app = poller(f"{log}*")
+    app.poll()
+    begin(tmp_path / "app.log.1", HEALTHY * 50 + trouble(2) + HEALTHY * 50)
+    assert app.texts() == [trouble(2).strip()]
+
+
+@pytest.mark.parametrize("start", ["start", "end"])
+def test_the_copy_of_a_long_file_is_finished_and_not_read_again(tmp_path: Path, start: str) -> None:
+    log = begin(tmp_path / "app.log", HEALTHY * 40_000 + trouble(1))
+    app = poller(log, start=start)
+    app.poll()
+    append(log, trouble(2))
+    shutil.copy2(log, tmp_path / "app.log.1")
+    log.write_text("", encoding="utf-8")
+    assert app.texts() == [trouble(2).strip()]
+
+
+def test_an_archive_that_is_still_being_written_is_waited_for(tmp_path: Path) -> None:
+    dice = random.Random(7)
+    log = begin(tmp_path / "app.log", "".join(trouble(dice.randrange(10**9)) for _ in range(BATCH)))
+    app = poller(f"{log}*")
+    app.poll()
+    archive, whole = tmp_path / "app.log.1.gz", gzip.compress(log.read_bytes())
+    archive.write_bytes(whole[: len(whole) // 2])
+    assert app.poll() == []
+    archive.write_bytes(whole)
+    log.unlink()
+    assert app.texts() == []
+
+
+@pytest.mark.parametrize("polls_between", [0, 1])
+def test_a_new_file_under_the_inode_of_a_deleted_one_has_positions_of_its_own(tmp_path: Path, polls_between: int) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    app = poller(logs / "*.log")
+    begin(logs / "run-1.log", HEALTHY * 50 + trouble(1))
+    app.poll()
+    (logs / "run-1.log").rename(tmp_path / "deleted")
+    for _ in range(polls_between):
+        app.poll()
+    begin(tmp_path / "deleted", HEALTHY * 50 + trouble(2) + trouble(3)).rename(logs / "run-2.log")
+    assert app.texts() == [trouble(2).strip(), trouble(3).strip()]
+    assert len(set(app.positions)) == 3
+
+
+def test_a_folder_is_not_listed_again_for_each_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        begin(tmp_path / f"run-{number}.log", trouble(number))
+    app, listed, scandir = poller(tmp_path / "*.log"), list[object](), os.scandir
+
+    def counted(folder: str) -> object:
+        listed.append(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    assert len(app.texts()) == 20
+    assert len(listed) == 2, "once for the path as it is configured, once for names given by rotations"
+
+
+def test_a_file_that_is_renamed_and_not_made_anew_yet_is_finished(log: Path) -> None:
+    app = poller(log.parent / "*.log")
+    app.poll()
+    append(log, trouble(2))
+    log.rename(log.with_name("app.log.1"))
+    assert app.texts() == [trouble(2).strip()]
+
+
+def test_files_that_are_gone_are_forgotten(tmp_path: Path) -> None:
+    app = poller(tmp_path / "*.log")
+    for number in range(3):
+        begin(tmp_path / f"run-{number}.log", trouble(number))
+    app.poll()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert app.problems() == []
+    assert app.cursor["files"] == []
+
+
+@pytest.mark.parametrize("start", ["start", "end"])
+def test_a_file_that_was_read_to_its_end_vanishes_without_a_word(log: Path, start: str) -> None:
+    app = poller(log, start=start)
+    app.poll()
+    log.unlink()
+    assert app.problems() == []
+
+
+def test_what_a_truncation_took_before_it_was_read_is_told(app: Poller, log: Path) -> None:
+    append(log, trouble(2)[:30])
+    app.poll()
+    log.write_text("", encoding="utf-8")
+    [problem] = app.problems()
+    assert problem == f"{log} was truncated or replaced; what was written to it behind byte {2 * len(HEALTHY) + len(trouble(1))} is lost"
+    assert app.problems() == []
+
+
 @pytest.mark.parametrize("cursor", [{"version": 2}, {"offset": 7}, {"files": "all"}])
 def test_a_cursor_of_another_shape_is_refused(log: Path, cursor: dict[str, object]) -> None:
     app = poller(log)

@@ -36,9 +36,14 @@ class Chunk:
     """What is wrong with it, for behind the file's name."""
     is_text: bool = True
 
+    def raw(self, start: int, end: int) -> bytes:
+        """The bytes of the file between these places of the block."""
+        part = bytes(self.block[start:end])
+        return part.decode("utf-8").encode(self.encoding) if self.encoding else part
+
     def offset(self, at: int) -> int:
         """Bytes of the file in front of this place of the block."""
-        return self.base + (len(bytes(self.block[:at]).decode("utf-8").encode(self.encoding)) if self.encoding else at)
+        return self.base + (len(self.raw(0, at)) if self.encoding else at)
 
 
 def chunks(file: Readable, offset: int, is_sealed: bool, settle_seconds: float) -> Iterator[Chunk]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -25,6 +25,8 @@ from airflow_oncall.capture.logs.stamps import happened_at
 
 BATCH = 1_000
 """Records of one batch."""
+COMPARED = 1 << 20
+"""Last bytes of what is left out at the start that a copy must share."""
 
 
 class FilesSettings(BaseModel):
@@ -68,24 +70,31 @@ class _Reading:
     """What one poll carries from file to file."""
 
     before: Progress
-    replaced: int
+    begun: int
     places: dict[str, Place]
     problems: list[str]
     lasting: list[str] = field(default_factory=list)
+    dumps: dict[str, tuple[Place, dict[str, Any]]] = field(default_factory=dict)
 
     def batch(self, records: Sequence[Record]) -> Batch:
         """What was read since the last batch."""
         fresh = [problem for problem in self.problems if problem not in self.before.told and problem not in self.lasting]
         self.lasting += [problem for problem in self.problems if problem not in self.lasting]
         self.problems.clear()
-        files = tuple(self.places.values())
-        after = Progress(replaced=self.replaced, files=files, told=tuple(self.lasting))
-        return Batch(records, after.model_dump(mode="json"), fresh)
+        cursor = Progress(begun=self.begun, told=tuple(self.lasting)).model_dump(mode="json")
+        return Batch(records, cursor | {"files": [self._dumped(place) for place in self.places.values()]}, fresh)
+
+    def _dumped(self, place: Place) -> dict[str, Any]:
+        """The place as JSON; most of many files are as they were one batch before."""
+        before = self.dumps.get(place.key)
+        if before is None or before[0] is not place:
+            before = self.dumps[place.key] = place, place.model_dump(mode="json")
+        return before[1]
 
 
 @dataclass(frozen=True)
 class FileSource:
-    """Files as a :class:`~airflow_oncall.capture.logs.source.LogSource`. Positions are ``<inode and first line>:<offset>``."""
+    """Files as a :class:`~airflow_oncall.capture.logs.source.LogSource`. Positions are ``<inode, first line and number>:<offset>``."""
 
     name: str
     path: str
@@ -97,13 +106,13 @@ class FileSource:
     def read(self, cursor: Cursor) -> Iterator[Batch]:
         """Batches up to now. Raises :class:`SourceFailed` where there is no such file and never was."""
         before, problems = progress(self.name, cursor), list[str]()
-        found = find(self.path, problems)
+        found = find(self.path, before.files, problems)
         if not found and not problems and not before.files:
             raise SourceFailed(f"source {self.name!r}: no file is called {self.path!r}; correct its path, or create the file")
         work = match(found, before)
         problems += work.problems
         places = {place.key: place for place in [*work.kept, *(place for _, place, _ in work.todo)]}
-        reading = _Reading(before, work.replaced, places, problems)
+        reading = _Reading(before, work.begun, places, problems)
         if not cursor and self.start == "end":
             for seen, place, _ in work.todo:
                 places[place.key] = self._at_end(seen, place, reading)
@@ -120,20 +129,24 @@ class FileSource:
             return place.model_copy(update={"stamp": seen.stamp, "changed": seen.changed})
         try:
             with seen.open() as file:
-                return place.model_copy(update={"offset": line_end_before(file), "changed": seen.changed})
+                end = line_end_before(file)
+                start = file.seek(max(0, end - COMPARED))
+                place = place.model_copy(update={"offset": start, "changed": seen.changed}).behind(file.read(end - start))
+            return place.model_copy(update={"stamp": seen.stamp}) if place.offset >= seen.size else place
         except OSError as error:
             reading.problems.append(f"{seen.path} cannot be read: {error.strerror or error}")
             return place
 
     def _file(self, seen: Seen, place: Place, is_sealed: bool, reading: _Reading) -> Iterator[Batch]:
         """All batches of one file; what keeps it from being read is a problem, and the other files are read all the same."""
+        place = place.model_copy(update={"changed": seen.changed})
         try:
             with seen.open() as file:
                 for chunk in chunks(file, place.offset, is_sealed, 0 if seen.is_compressed else self.settle_seconds):
-                    place = place.model_copy(update={"offset": chunk.offset(chunk.end), "changed": seen.changed, "stamp": ""})
                     yield from self._batches(chunk, place, reading)
+                    place = reading.places[place.key]
             is_read = seen.is_compressed or place.offset >= seen.size
-            reading.places[place.key] = place.model_copy(update={"stamp": seen.stamp if is_read else "", "changed": seen.changed})
+            reading.places[place.key] = place.model_copy(update={"stamp": seen.stamp if is_read else ""})
         except FileNotFoundError:
             return  # the next poll finds it under its new name, or says that it vanished
         except BROKEN_ARCHIVE as error:
@@ -142,20 +155,19 @@ class FileSource:
         except OSError as error:
             reading.problems.append(f"{seen.path} cannot be read: {error.strerror or error}")
 
-    def _batches(self, chunk: Chunk, after: Place, reading: _Reading) -> Iterator[Batch]:
-        """The records of a chunk; behind the last of them the cursor stands at ``after``."""
+    def _batches(self, chunk: Chunk, place: Place, reading: _Reading) -> Iterator[Batch]:
+        """The records of a chunk that begins at ``place``; the cursor goes along with them."""
         if chunk.problem:
-            reading.problems.append(f"{after.path} {chunk.problem}")
+            reading.problems.append(f"{place.path} {chunk.problem}")
         hits = self.scanner.hits(chunk.block, 0, chunk.end) if chunk.is_text else iter(())
-        found = spans(chunk.block, hits, 0, chunk.end)
+        found, reached = spans(chunk.block, hits, 0, chunk.end), 0
         few = list(islice(found, BATCH))
-        while len(few) == BATCH:
-            reached = chunk.offset(min(few[-1].end + 1, chunk.end))
-            reading.places[after.key] = after.model_copy(update={"offset": reached, "stamp": ""})
-            yield reading.batch([self._record(after, chunk, span) for span in few])
+        while few or reached < chunk.end:
+            end = min(few[-1].end + 1, chunk.end) if len(few) == BATCH else chunk.end
+            place, reached = place.behind(chunk.raw(reached, end)), end
+            reading.places[place.key] = place
+            yield reading.batch([self._record(place, chunk, span) for span in few])
             few = list(islice(found, BATCH))
-        reading.places[after.key] = after
-        yield reading.batch([self._record(after, chunk, span) for span in few])
 
     def _record(self, place: Place, chunk: Chunk, span: Span) -> Record:
         text = decode(bytes(chunk.block[span.start : span.end])).lstrip("\ufeff\0").rstrip()
