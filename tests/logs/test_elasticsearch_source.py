@@ -170,13 +170,28 @@ def test_documents_of_one_instant_do_not_stop_the_source_however_many_there_are(
     world: ElasticWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("airflow_oncall.capture.logs.elasticsearch.SEEN_LIMIT", 2)
-    written = {world.write(number, seconds=0) for number in range(7)} | {world.write(8)}
+    written = [*(world.write(number, seconds=0) for number in range(7)), world.write(8)]
     poller = Poller(world, page_size=2, max_pages=1)
-    read: set[str] = set()
-    for _ in range(3):
-        read |= set(poller.positions())
+    read = [position for _ in range(4) for position in poller.positions()]
 
-    assert read == written
+    assert sorted(read) == sorted(written)
+
+
+def test_documents_of_one_instant_are_handed_on_once_however_often_it_is_polled(
+    world: ElasticWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_oncall.capture.logs.elasticsearch.SEEN_LIMIT", 2)
+    written = [world.write("before", seconds=0), *(world.write(number, seconds=1) for number in range(7))]
+    poller = Poller(world, page_size=3)
+
+    assert sorted(poller.positions()) == sorted(written)
+    assert poller.positions() == poller.positions() == []
+    late = world.write("of-the-same-instant", seconds=1)
+    assert poller.positions() == [late]
+    newer = world.write("newer", seconds=2)
+    assert poller.positions() == [newer]
+    assert len(poller.cursor["seen"]) == 2
+    assert poller.positions() == []
 
 
 def test_documents_dated_ahead_do_not_carry_the_cursor_past_the_others(world: ElasticWorld) -> None:
@@ -375,6 +390,21 @@ def test_shards_that_could_not_be_read_hold_the_cursor_until_they_can(world: Ela
     assert poller.positions() == [shown]
     assert poller.problems == ["source 'logs': 1 of 2 shards were not read (node left); the next poll reads from here again"]
     assert poller.positions() == [lost]
+
+
+def test_what_other_shards_show_is_handed_on_once_while_one_cannot_be_read(world: ElasticWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_oncall.capture.logs.elasticsearch.SEEN_LIMIT", 2)
+    written = [world.write(number) for number in range(6)]
+    poller = Poller(world)
+    whole = world.tell("POST", "/logs-*/_search", {"sort": [{"@timestamp": "asc"}, {"_id": "asc"}]})
+    partial = whole | {"_shards": {"total": 2, "failed": 1}, "hits": {"hits": whole["hits"]["hits"][1:]}}
+    world.answer("POST /_search$", partial)
+    assert poller.positions() == written[1:]
+    world.answer("POST /_search$", partial)
+
+    assert poller.positions() == []
+    assert poller.positions() == written[:1]
+    assert poller.positions() == []
 
 
 def test_an_index_that_is_not_there_is_named(world: ElasticWorld) -> None:

@@ -124,6 +124,45 @@ def test_a_version_that_is_gone_is_listed_again_without_loss_or_double(world: Ku
     assert poller.reasons() == []
 
 
+def test_what_is_listed_again_is_no_new_record_however_much_it_is(
+    world: KubernetesWorld, poller: Poller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_oncall.capture.logs.kubernetes.SEEN_LIMIT", 2)
+    for number in range(6):
+        world.event("BackOff", pod=f"p{number}")
+        world.pod(f"p{number}", status={"phase": "Failed", "containerStatuses": [world.ended()]})
+    assert len(poller.poll()) == 12
+    world.forget()
+    world.event("FailedMount")
+
+    assert poller.reasons() == ["FailedMount"]
+    assert len(poller.cursor["seen"]) == 2
+
+
+def test_a_server_that_counts_its_versions_anew_is_read_from_its_beginning(world: KubernetesWorld, poller: Poller) -> None:
+    world.event("BackOff")
+    poller.cursor = {**poller.cursor, "versions": {"events/": "900", "pods/": "900"}}
+    world.refusals.append(("/events", 410, {}))
+
+    assert poller.reasons() == ["BackOff"]
+
+
+def test_a_list_that_is_left_half_way_is_read_on_without_double(world: KubernetesWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_oncall.capture.logs.kubernetes.SEEN_LIMIT", 1)
+    monkeypatch.setattr("airflow_oncall.capture.logs.kubernetes._PAGE", 2)
+    for number in range(5):
+        world.event("FailedMount", pod=f"p{number}")
+    poller = Poller(start="start")
+    reading = poller.source.read({})
+    first = [next(reading), next(reading)]
+    del reading
+    poller.cursor = first[-1].cursor
+
+    assert [record.position for batch in first for record in batch.records] + [record.position for record in poller.poll()] == [
+        f"event/event-p{number}-FailedMount/FailedMount" for number in range(5)
+    ]
+
+
 def test_what_was_there_before_the_first_poll_stays_left_out_when_it_is_listed_again(world: KubernetesWorld) -> None:
     world.event("FailedMount")
     world.pod("old", status={"phase": "Failed", "containerStatuses": [world.ended()]})
@@ -243,6 +282,25 @@ def test_a_shortened_label_is_recognised_by_the_id_it_was_made_of() -> None:
     assert label != TASK["run_id"]
     assert matches_label(TASK["run_id"], label)
     assert not matches_label("manual__2026-03-03T12:00:00+00:00", label)
+
+
+def test_without_the_provider_no_shortened_label_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "airflow.providers.cncf.kubernetes.pod_generator", None)
+    assert not matches_label(TASK["run_id"], "manual__2026-03-02T1200000000-0a1b2c3d4")
+
+
+def test_only_pods_of_believed_namespaces_name_their_task_instance(world: KubernetesWorld) -> None:
+    world.pod(annotations=TASK, status={"containerStatuses": [world.ended()]})
+    world.event("BackOff")
+    labels = {"dag_id": "nightly", "task_id": "report", "run_id": "manual__2026-03-02T1200000000-0a1b2c3d4"}
+    world.pod("labelled", labels=labels, status={"containerStatuses": [world.ended()]})
+    strangers = Poller(start="start", believed_namespaces=["airflow"]).poll()
+    believed = Poller(start="start", believed_namespaces=["airflow", "jobs"]).poll()
+
+    assert len(strangers) == len(believed) == 3
+    assert {record.identifiers["namespace"] for record in strangers} == {"jobs"}
+    assert not any({*TASK, "run_id_label"} & set(record.identifiers) for record in strangers)
+    assert all(record.identifiers["dag_id"] == "nightly" for record in believed)
 
 
 def test_annotations_for_a_pod_operator_name_all_that_is_read_back() -> None:

@@ -64,6 +64,33 @@ def test_csv_goes_on_behind_a_broken_row(broken: bytes) -> None:
     assert "broken csvlog row(s) left out" in problems[0]
 
 
+FORGED_BEGIN = "2026-01-01 00:00:00.000 UTC,,,1,,a.b,1,,s,v,0,ERROR,XX000,"
+FORGED_END = "SELECT 1,,,,,,,,,airflow-forged,client backend,,0\n--"
+
+
+@pytest.mark.parametrize("message", [f"no such thing: {FORGED_BEGIN}", f"no such thing:\n{FORGED_BEGIN}", f'"{FORGED_BEGIN}'])
+def test_a_message_and_a_statement_that_together_look_like_a_row_are_none(message: str) -> None:
+    parsed = parse(csv_row(message, statement=FORGED_END) + csv_row("after"), Dialect("csvlog"), settled=True)
+    assert [(row.message, row.identifiers["application_name"]) for row in parsed.rows] == [
+        (message, "nightly_load"), ("after", "nightly_load"),
+    ]  # fmt: skip
+    assert parsed.problems == []
+
+
+def test_a_user_name_with_a_line_end_neither_breaks_its_row_nor_begins_another() -> None:
+    name = f"nobody\n{FORGED_BEGIN}"
+    log = csv_row("no such role", statement=FORGED_END).replace(b'"etl"', f'"{name}"'.encode())
+    parsed = parse(log, Dialect("csvlog"), settled=True)
+    assert [(row.message, row.identifiers["user"]) for row in parsed.rows] == [("no such role", name)]
+    assert parsed.problems == []
+
+
+def test_a_row_whose_last_quote_is_not_yet_there_is_left_for_the_next_block() -> None:
+    whole = csv_row("before")
+    parsed = parse(whole + csv_row(f"first\n{FORGED_BEGIN}", statement=FORGED_END).rpartition(b"--")[0], Dialect("csvlog"), settled=True)
+    assert ([row.message for row in parsed.rows], parsed.end, parsed.problems) == (["before"], len(whole), [])
+
+
 @pytest.mark.parametrize("broken", [json_row("half")[:40] + b"\n", b"\x00\xff\n", b"[1, 2]\n", b"[" * 100_000 + b"\n"])
 def test_json_goes_on_behind_a_broken_row(broken: bytes) -> None:
     found, problems = told(json_row("before") + broken + json_row("after"), "jsonlog")

@@ -225,7 +225,65 @@ def test_a_broken_row_is_a_problem_and_reading_goes_on(spark: SparkWorld, folder
     edited(spark.plain, folder / spark.plain.name, lambda lines: [*lines[:5], *broken, *lines[5:]])
     poller = Poller(folder)
     assert len(poller.poll()) == 2
-    assert [f"line {number}" in problem for number, problem in enumerate(poller.problems, start=6)] == [True] * 4
+    [problem] = poller.problems
+    assert f"{spark.plain.name}: 4 line(s) are no events, skipped, the first is line 6: " in problem
+
+
+def test_a_text_that_is_no_log_is_one_problem_without_its_secrets(folder: Path) -> None:
+    (folder / "README").write_text("password=hunter2secret\n" + "\n" * 400_000 + "some words\n" * 9_000, encoding="utf-8")
+    poller = Poller(folder)
+    assert poller.poll() == []
+    [problem] = [problem for problem in poller.problems if "no events" in problem]
+    assert "README: 409001 line(s) are no events" in problem
+    assert "hunter2secret" not in problem
+
+
+def test_empty_lines_fill_a_batch_as_others_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark_events, "_BATCH_BYTES", 1000)
+    (folder / "app-1").write_bytes(b"\n" * 5_000)
+    poller = Poller(folder)
+    poller.poll()
+    assert len(poller.batches) > 4
+    assert poller.cursor["done"] == {"app-1": 5_000}
+
+
+SECRET = "hunter2secret"
+
+
+def hostile_events() -> list[dict[str, Any]]:
+    """What runs and what is held, with a secret wherever Spark quotes what it was given."""
+    url = f"jdbc:postgresql://db/sales?user=etl&password={SECRET}"
+    stage = {"Stage ID": 1, "Stage Attempt ID": 0}
+    reason = {"Reason": "ExceptionFailure", "Class Name": "SQLException", "Description": f"{'x' * 980} cannot open {url}"}
+    sql = "org.apache.spark.sql.execution.ui.SparkListenerSQLExecution"
+    return [
+        {"Event": "SparkListenerApplicationStart", "App Name": f"load token={SECRET}", "App ID": "app-1"},
+        {"Event": "SparkListenerExecutorRemoved", "Executor ID": "1", "Removed Reason": f"exit code 3: -Dpassword={SECRET}"},
+        {"Event": f"{sql}Start", "executionId": 1, "description": f"CREATE USER etl IDENTIFIED BY '{SECRET}'", "time": 1},
+        {"Event": f"{sql}Start", "executionId": 2, "description": "SELECT 1", "time": 1},
+        {"Event": "SparkListenerJobStart", "Job ID": 0, "Stage IDs": [1], "Properties": {
+            "spark.job.description": f"{'y' * 280} password={SECRET}", "spark.sql.execution.id": "2",
+        }},
+        {"Event": "SparkListenerStageSubmitted", "Stage Info": stage},
+        {"Event": "SparkListenerTaskEnd", **stage, "Task End Reason": reason, "Task Info": {}},
+        {"Event": f"{sql}End", "executionId": 2, "errorMessage": f"cannot connect to {url}", "time": 2},
+        {"Event": "SparkListenerStageCompleted", "Stage Info": {
+            **stage, "Stage Name": f"load {url}", "Failure Reason": f"{'z' * 8_180} {url} {'z' * 9_000}",
+        }},
+    ]  # fmt: skip
+
+
+def test_no_secret_enters_the_cursor_whatever_is_running_or_held(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark_events, "_BATCH_BYTES", 1)
+    log = "".join(f"{json.dumps(event, separators=(',', ':'))}\n" for event in hostile_events())
+    (folder / "app-1.inprogress").write_text(log, encoding="utf-8")
+    poller = Poller(folder)
+    poller.poll()
+    state = poller.cursor["open"]["app-1"]["application"]
+    assert [held["kind"] for held in state["held"]] == ["sql", "stage"]
+    stored = json.dumps([batch.cursor for batch in poller.batches])
+    assert "IDENTIFIED BY" in stored
+    assert "hunter" not in stored
 
 
 def test_an_event_log_of_another_version_is_read_as_far_as_it_is_known(spark: SparkWorld, folder: Path) -> None:

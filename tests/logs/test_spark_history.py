@@ -182,14 +182,59 @@ def test_a_server_that_cannot_be_reached_fails_the_source(url: str) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_an_application_that_cannot_be_shown_is_a_problem_once_and_the_others_are_read(scripted: Scripted, status: int) -> None:
+def test_an_application_that_is_not_shown_for_a_while_is_read_when_it_is(scripted: Scripted, status: int) -> None:
     scripted.show("app-1", "app-2", jobs=[failed_job(7)])
-    scripted.answers["/api/v1/applications/app-1/jobs"] = (status, "damaged log")
+    good = scripted.answers["/api/v1/applications/app-1/jobs"]
+    scripted.answers["/api/v1/applications/app-1/jobs"] = (status, "the log is being replaced")
     source = HistoryServerSource("history", scripted.url, start="start")
     records, cursor, problems = poll(source, {})
     assert [record.position for record in records] == ["app-2/job-7"]
-    assert ["app-1" in problem and "damaged log" in problem for problem in problems] == [True]
-    assert poll(source, cursor)[2] == []
+    scripted.answers["/api/v1/applications/app-1/jobs"] = good
+    records, cursor, later = poll(source, cursor)
+    assert [record.position for record in records] == ["app-1/job-7"]
+    assert [*problems, *later] == []
+    assert poll(source, cursor)[0] == []
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_an_application_that_is_never_shown_is_a_problem_once_and_asked_for_no_more(scripted: Scripted, status: int) -> None:
+    scripted.show("app-1", "app-2", jobs=[failed_job(7)])
+    scripted.answers["/api/v1/applications/app-1/jobs"] = (status, "damaged log")
+    source = HistoryServerSource("history", scripted.url, start="start")
+    cursor: dict[str, Any] = {}
+    told: list[str] = []
+    for _ in range(8):
+        _, cursor, problems = poll(source, cursor)
+        told += problems
+    assert ["app-1" in problem and "damaged log" in problem for problem in told] == [True]
+    asked = [path for path in scripted.asked if path == "/api/v1/applications/app-1/jobs"]
+    assert 1 < len(asked) < 8
+
+
+def test_an_application_that_is_not_shown_stays_listed_though_newer_ones_end(scripted: Scripted) -> None:
+    scripted.show("app-1", jobs=[failed_job(7)])
+    scripted.answers["/api/v1/applications/app-1/jobs"] = (500, "the log is being replaced")
+    source = HistoryServerSource("history", scripted.url, start="start")
+    _, before, _ = poll(source, {})
+    _, after, _ = poll(source, before)
+    assert after["since"] == before["since"] < 1_800_000_000_000
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_password_in_the_url_is_in_no_message(scripted: Scripted, status: int) -> None:
+    url = scripted.url.replace("://", "://oncall:hunter2secret@")
+    scripted.answers["/api/v1/applications"] = (status, "password=hunter3secret")
+    with pytest.raises(SourceFailed) as failure:
+        poll(HistoryServerSource("history", url), {})
+    assert "127.0.0.1" in str(failure.value)
+    assert "secret" not in str(failure.value)
+
+
+@pytest.mark.parametrize("rest", ["127.0.0.1:1", "[broken", "a/b:80"])
+def test_a_password_in_a_url_that_leads_nowhere_is_in_no_message(rest: str) -> None:
+    with pytest.raises(SourceFailed, match="'history'") as failure:
+        poll(HistoryServerSource("history", f"http://oncall:hunter2secret@{rest}"), {})
+    assert "secret" not in str(failure.value)
 
 
 def test_a_poll_that_fails_half_way_keeps_what_was_committed(scripted: Scripted) -> None:

@@ -21,7 +21,7 @@ from airflow_oncall.capture.logs.elasticsearch_documents import FieldNames
 from airflow_oncall.capture.logs.source import Batch, Cursor, SourceFailed
 
 SEEN_LIMIT = 1000
-"""Documents of the late window that the cursor can name."""
+"""Documents of the late window that the cursor names; more only of the newest instant, which is read again by the next poll."""
 _SHAPE = "elasticsearch/1"
 _EXPIRIES = 3
 
@@ -231,10 +231,10 @@ class _Poll:
         """The place behind a page."""
         seen = sorted((*self._place.seen, *((_time(hit), _digest(hit)) for hit in new)))
         if self._held:
-            return replace(self._place, seen=tuple(seen[:SEEN_LIMIT]))
+            return replace(self._place, seen=tuple(seen))
         to = max(self._place.to, _time(hits[-1]) if hits else 0)
         seen = [one for one in seen if one[0] >= to - self._late]
-        kept = tuple(seen[-SEEN_LIMIT:])
+        kept = tuple(seen[-max(SEEN_LIMIT, sum(time >= to for time, _ in seen)) :])
         # Where the cursor cannot name all of them, the window begins behind those that it forgets.
         floor = self._place.floor if len(kept) == len(seen) else max(self._place.floor, min(kept[0][0] + 1, to))
         return _Place(floor, to, kept)

@@ -1,8 +1,8 @@
 """Kubernetes as a log source: warning events and pods whose containers ended badly, through the provider's hook.
 
 Both are watched from the ``resourceVersion`` that the cursor holds for each namespace, so what came and went between two polls is
-read too. Where the server has forgotten that version (410 Gone) they are listed again, and what the cursor names as seen is left
-out. An event is one record however often it happens again: its count only changes the event.
+read too. Where the server has forgotten that version (410 Gone) they are listed again, and what has not changed since or is named as
+seen by the cursor is left out. An event is one record however often it happens again: its count only changes the event.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_oncall.capture.logs.kubernetes_troubles import Json, event_record, event_time, moment, terminations
+from airflow_oncall.capture.logs.pod_owner import without_task_instance
 from airflow_oncall.capture.logs.source import Batch, Cursor, Record, SourceFailed
 
 SEEN_LIMIT = 1000
-"""Records that the cursor can name, the newest; older ones that are listed again are known to the store."""
+"""Records that the cursor names, the newest. While a list is being read, all of it: only behind it has the cursor its version."""
 _SHAPE = "kubernetes/1"
 _PAGE = 500
 _LISTINGS = 3
@@ -44,6 +45,8 @@ class KubernetesSettings(BaseModel):
     """Pods to look at, e.g. ``dag_id`` for those of Airflow; events cannot be chosen so."""
     ignored_reasons: list[str] = []
     """Reasons that are no trouble here, e.g. ``Unhealthy`` where probes fail while pods start."""
+    believed_namespaces: list[str] = []
+    """Where pods may name their task instance by labels and annotations; empty: everywhere."""
     watch_seconds: int = Field(default=3, ge=1, le=60)
     """How long a poll listens to each namespace's events, and as long to its pods."""
     start: Literal["end", "start"] = "end"
@@ -78,8 +81,10 @@ class _Place:
         return bool(self.begun and record_time and record_time < datetime.fromisoformat(self.begun))
 
     def behind(self, records: Sequence[Record], stream: str, version: str | None) -> _Place:
-        seen = (*self.seen, *(_digest(record) for record in records))[-SEEN_LIMIT:]
-        return replace(self, seen=seen, versions={**self.versions, stream: version} if version else self.versions)
+        seen = (*self.seen, *(_digest(record) for record in records))
+        if not version:
+            return replace(self, seen=seen)
+        return replace(self, seen=seen[-SEEN_LIMIT:], versions={**self.versions, stream: version})
 
 
 @dataclass(frozen=True)
@@ -163,13 +168,13 @@ class _Poll:
 
     def read(self, stream: _Stream) -> Iterator[Batch]:
         """What changed since the cursor's version; all that is there where it has none, or none that the server knows."""
-        version = self._place.versions.get(stream.key)
+        version = known = self._place.versions.get(stream.key)
         if version is None and self._settings.start == "end":
             yield self._beginning(stream)
             return
         for _ in range(_LISTINGS):
             with _unless_gone() as was_gone:
-                yield from self._changes(stream, version) if version else self._listed(stream)
+                yield from self._changes(stream, version) if version else self._listed(stream, known)
             if not was_gone:
                 return
             version = None
@@ -182,12 +187,15 @@ class _Poll:
             self._place = replace(self._place, begun=_server_time(answer.headers.get("Date")))
         return self._batch([], stream, json.loads(answer.data)["metadata"]["resourceVersion"])
 
-    def _listed(self, stream: _Stream) -> Iterator[Batch]:
+    def _listed(self, stream: _Stream, known: str | None) -> Iterator[Batch]:
+        """What is there, but for what was read at the version ``known``."""
         following: str | None = None
         while True:
             page = self._json(stream.call, **stream.arguments, limit=_PAGE, **({"_continue": following} if following else {}))
             following = page["metadata"].get("continue")
-            yield self._batch(page["items"], stream, None if following else page["metadata"]["resourceVersion"])
+            now = page["metadata"]["resourceVersion"]
+            changed = [one for one in page["items"] if not _is_ordered(one["metadata"].get("resourceVersion"), known, now)]
+            yield self._batch(changed, stream, None if following else now)
             if not following:
                 return
 
@@ -212,9 +220,15 @@ class _Poll:
         for record in (record for one in objects for record in stream.records(one)):
             if _digest(record) not in known:
                 known.add(_digest(record))
-                records.append(record)
+                records.append(self._believed(record))
         self._place = self._place.behind(records, stream.key, version)
         return Batch(records, self._place.cursor())
+
+    def _believed(self, record: Record) -> Record:
+        believed = self._settings.believed_namespaces
+        if not believed or record.identifiers.get("namespace") in believed:
+            return record
+        return replace(record, identifiers=without_task_instance(record.identifiers))
 
     def _of_event(self, event: Json) -> Iterator[Record]:
         is_old = self._place.is_old(moment(event["metadata"].get("creationTimestamp")) or event_time(event))
@@ -250,6 +264,12 @@ class _Poll:
         """The answer as it came: the client's own models refuse objects of which an old server leaves something out."""
         answer: Json = json.loads(self._retried(call)(**arguments, _preload_content=False).data)
         return answer
+
+
+def _is_ordered(*versions: str | None) -> bool:
+    """Whether none of them is newer than the next; where a server does not count its versions, nothing is known of it."""
+    numbers = [int(version) for version in versions if version and version.isdigit()]
+    return len(numbers) == len(versions) and numbers == sorted(numbers)
 
 
 @contextmanager

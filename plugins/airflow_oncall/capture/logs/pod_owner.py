@@ -10,8 +10,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_oncall.capture.logs.source import SourceFailed
-
 _IDS = ("dag_id", "run_id", "task_id", "map_index", "try_number")
 _PERHAPS_SHORTENED = re.compile(r"-[0-9a-f]{9}$")
 
@@ -45,10 +43,15 @@ def task_instance(metadata: Mapping[str, Any]) -> dict[str, str]:
     return {f"{name}_label" if _PERHAPS_SHORTENED.search(labels[name]) else name: str(labels[name]) for name in _IDS if labels.get(name)}
 
 
+def without_task_instance(identifiers: Mapping[str, str]) -> dict[str, str]:
+    """The identifiers without what :func:`task_instance` found."""
+    return {name: value for name, value in identifiers.items() if name.removesuffix("_label") not in _IDS}
+
+
 def matches_label(exact: str, label: str) -> bool:
-    """Whether Airflow writes the id ``exact`` as this label."""
+    """Whether Airflow writes the id ``exact`` as this label; without the provider, which shortens it, never."""
     try:
         from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
-    except ImportError as error:
-        raise SourceFailed(f"{error}; pip install 'airflow-oncall[kubernetes]'") from error
+    except ImportError:
+        return False
     return bool(make_safe_label_value(exact) == label)

@@ -1,7 +1,7 @@
 """Rows of PostgreSQL's server log: csvlog, jsonlog and stderr text become the same rows, and rows that tell of trouble records.
 
 A block of bytes may end anywhere: what is not complete is left for the next block. A row that cannot be read is left out and told
-of, and reading goes on at the next one that can. Only a real row looks like the begin of one: inside a field csvlog doubles quotes,
+of, and reading goes on at the next one that can. No text inside a field is taken for a row: csvlog's rows are read to their end,
 jsonlog escapes line ends, and stderr puts a tab before every further line.
 """
 
@@ -34,14 +34,16 @@ _JSON_NAMES = {
 _IDENTIFIERS = ("sqlstate", "database", "user", "host", "port", "pid", "application_name", "session_id", "query_id", "backend_type")
 _FEWEST_COLUMNS = 23
 """Of PostgreSQL 9 to 12; later versions append columns."""
+_MOST_COLUMNS = 35
+"""A row that was cut short behind its message has more, together with the one that is glued to it."""
 _TIME = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^,\"\n]{1,20}"
-_QUOTED = rb'(?:"(?:[^"\n]|"")*")?'
+_QUOTED = rb'(?:"(?:[^"]|""){0,300}")?'  # names of users and databases may hold line ends
 CSV_ROW = re.compile(
     rb"%b,%b,%b,\d*,%b,[0-9a-f.]*,\d*,%b,[^,\n]*,[^,\n]*,\d*,[^,\"\n]{1,40},[0-9A-Z]{5}," % (_TIME, _QUOTED, _QUOTED, _QUOTED, _QUOTED)
     + rb'"(?:"")*(?:[^"]|$)'
 )
-"""Begin of a row up to its message: an odd number of quotes, as no text inside a field can have."""
-_FIELD = re.compile(r',(?:"([^"]*(?:""[^"]*)*)"|([^",]*))')
+"""Begin of a row up to its message."""
+_FIELD = re.compile(rb'"([^"]*(?:""[^"]*)*)"(?!")|(?!")([^",\n]*)')
 _UNFIT = re.compile(rf".{{0,512}}?\b{SEVERITY}")
 _NAMED = {
     "postgres-lock-wait": ("WARN", r"process \d+ still waiting for \w+ on "),
@@ -178,33 +180,41 @@ def _lines(block: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _parse_csv(block: bytes, dialect: Dialect) -> Parsed:
+    """A row is read to its end before another begin is looked for: what clients wrote into its fields may look like one."""
     rows, broken = list[Row](), _Broken()
-    start: int | None = None
-    end, odd = 0, False
-    for at, line in _lines(block):
-        begin = max((found.start() for found in CSV_ROW.finditer(line)), default=None)
-        if begin is None and start is None:
-            broken.add(at, line)
-            end = at + len(line) + 1
-            continue
-        if begin is not None:
-            if start is not None or begin:  # what stands before was cut short
-                broken.add(at if start is None else start, line)
-            start, odd = at + begin, False
-        odd ^= line.count(b'"', begin or 0) % 2 == 1
-        if start is not None and not odd:
-            end = at + len(line) + 1
-            row = _csv_row(start, end, _decoded(block[start : end - 1]), dialect)
-            rows.append(row) if row else broken.add(start, line)
-            start = None
-    return Parsed(rows, end, broken.problems("csvlog"))
+    at = 0
+    while at < len(block):
+        if CSV_ROW.match(block, at):
+            if (found := _csv_values(block, at)) is None:
+                break
+            values, end = found
+            if block[end : end + 1] == b"\n" and _FEWEST_COLUMNS <= len(values) <= _MOST_COLUMNS:
+                rows.append(_csv_row(at, end + 1, values, dialect))
+                at = end + 1
+                continue
+        following = CSV_ROW.search(block, at + 1)
+        end = following.start() if following else len(block)
+        broken.add(at, block[at:end])
+        at = end
+    return Parsed(rows, at, broken.problems("csvlog"))
 
 
-def _csv_row(start: int, end: int, text: str, dialect: Dialect) -> Row | None:
-    values = [quoted.replace('""', '"') or plain for quoted, plain in _FIELD.findall(f",{text}")]
-    if len(values) < _FEWEST_COLUMNS:
-        return None
-    found = dict(zip(_COLUMNS, values, strict=False))
+def _csv_values(block: bytes, at: int) -> tuple[list[bytes], int] | None:
+    """Values of the row that begins there, and where they end: before a line end, if the row is whole. ``None``: a quote is open."""
+    values = list[bytes]()
+    while True:
+        found = _FIELD.match(block, at)
+        if found is None:
+            return None
+        values.append(found[1].replace(b'""', b'"') if found[1] is not None else found[2])
+        at = found.end()
+        if block[at : at + 1] != b"," or len(values) > _MOST_COLUMNS:
+            return values, at
+        at += 1
+
+
+def _csv_row(start: int, end: int, values: list[bytes], dialect: Dialect) -> Row:
+    found = dict(zip(_COLUMNS, map(_decoded, values), strict=False))
     host, _, port = found["connection"].rpartition(":") if found["connection"] != "[local]" else ("[local]", "", "")
     return _row(start, end, {**found, "host": host, "port": port}, dialect)
 

@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 
 from airflow_oncall.capture.logs import spark_properties, spark_trouble
 from airflow_oncall.capture.logs.source import Record
+from airflow_oncall.capture.redact import redact
 
 State = dict[str, Any]
-"""JSON: all that reading on needs. It holds what runs, not what has ended."""
+"""JSON: all that reading on needs. It holds what runs, not what has ended, and no secrets: it is stored."""
 _NO_FAILURE = frozenset({"Success", "TaskKilled", "Resubmitted", "TaskCommitDenied"})
 _EVIDENCE_LIMIT = 1000
 _SQL = "org.apache.spark.sql.execution.ui."
@@ -61,13 +62,13 @@ class Application:
 
     def _on_environment(self, event: Mapping[str, Any], _: str) -> list[Record]:
         properties = event.get("Spark Properties") or {}
-        self.state["ids"] = {**spark_properties.settings(properties), **self.state["ids"]}
+        self.state["ids"] = {**{key: _safe(value) for key, value in spark_properties.settings(properties).items()}, **self.state["ids"]}
         self.state["owner"] = spark_properties.task_instance(properties)
         return []
 
     def _on_application_start(self, event: Mapping[str, Any], _: str) -> list[Record]:
         named = {"application_id": "App ID", "app_name": "App Name", "attempt": "App Attempt ID", "spark_user": "User"}
-        self.state["ids"].update({key: str(event[name])[:250] for key, name in named.items() if event.get(name)})
+        self.state["ids"].update({key: _safe(event[name])[:250] for key, name in named.items() if event.get(name)})
         self.state["started"] = event.get("Timestamp")
         return []
 
@@ -87,9 +88,7 @@ class Application:
         self.state["jobs"][str(event.get("Job ID"))] = {
             "began": event.get("Submission Time"),
             "stages": event.get("Stage IDs") or [],
-            "about": str(properties.get("spark.job.description") or properties.get("callSite.short") or "")[
-                : spark_trouble.DESCRIPTION_LIMIT
-            ],
+            "about": _description(properties.get("spark.job.description") or properties.get("callSite.short")),
             "owner": spark_properties.task_instance(properties),
             "sql": str(properties.get("spark.sql.execution.root.id") or properties.get("spark.sql.execution.id") or ""),
         }
@@ -117,7 +116,7 @@ class Application:
             job, job_id=event.get("Job ID"), sql_id=job.get("sql"),
             duration=spark_trouble.seconds(job.get("began"), event.get("Completion Time")), **cause,
         )  # fmt: skip
-        head = f"Spark job {event.get('Job ID')}{spark_trouble.about(job.get('about', ''))} failed: {spark_trouble.shorten(message)}"
+        head = f"Spark job {event.get('Job ID')}{spark_trouble.about(job.get('about', ''))} failed: {_safe(message)}"
         text = "\n".join([head, *(held["evidence"] for held in stages if held["evidence"])])
         return spark_trouble.failure(spark_trouble.JOB_FAILED, text, position, spark_trouble.at(event.get("Completion Time")), known)
 
@@ -133,7 +132,7 @@ class Application:
             said = reason.get("Description") or reason.get("Loss Reason") or reason.get("Message") or reason.get("Reason")
             evidence.update(
                 failed=evidence.get("failed", 0) + 1, executor_id=str(task.get("Executor ID", "")), host=str(task.get("Host", "")),
-                error_class=str(reason.get("Class Name") or reason.get("Reason")), said=spark_trouble.shorten(str(said), _EVIDENCE_LIMIT),
+                error_class=str(reason.get("Class Name") or reason.get("Reason")), said=spark_trouble.shorten(_safe(said), _EVIDENCE_LIMIT),
                 attempt=task.get("Attempt"), task=task.get("Index"),
             )  # fmt: skip
         return []
@@ -152,7 +151,7 @@ class Application:
             duration=spark_trouble.seconds(stage.get("Submission Time"), stage.get("Completion Time")),
             **{key: evidence.get(key) for key in ("executor_id", "host", "error_class")},
         )  # fmt: skip
-        lines = [f"Spark stage {stage.get('Stage ID')} ({stage.get('Stage Name', '')}) failed: {spark_trouble.shorten(str(reason))}"]
+        lines = [f"Spark stage {stage.get('Stage ID')} ({_safe(stage.get('Stage Name', ''))}) failed: {_safe(reason)}"]
         told = _evidence(stage, evidence)
         happened_at = spark_trouble.at(stage.get("Completion Time"))
         text = "\n".join([*lines, told] if told else lines)
@@ -173,7 +172,7 @@ class Application:
         # Where jobs of several task instances run in one application, the loss is nobody's in particular.
         shared = any(job["owner"] != running[0]["owner"] for job in running)
         known = self._identifiers(running[0] if running and not shared else None, executor_id=who, host=host)
-        record = spark_trouble.lost_executor(reason, position, spark_trouble.at(event.get("Timestamp")), known)
+        record = spark_trouble.lost_executor(_safe(reason), position, spark_trouble.at(event.get("Timestamp")), known)
         if running:
             return [record]
         self._hold(record, kind="executor")
@@ -182,8 +181,7 @@ class Application:
     def _on_sql_start(self, event: Mapping[str, Any], _: str) -> list[Record]:
         execution = event.get("executionId")
         if event.get("rootExecutionId", execution) in (None, execution):
-            about = str(event.get("description", ""))[: spark_trouble.DESCRIPTION_LIMIT]
-            self.state["sql"][str(execution)] = {"about": about, "began": event.get("time")}
+            self.state["sql"][str(execution)] = {"about": _description(event.get("description")), "began": event.get("time")}
         return []
 
     def _on_sql_end(self, event: Mapping[str, Any], position: str) -> list[Record]:
@@ -194,7 +192,7 @@ class Application:
             return []
         self.state["failed"] = True
         known = self._identifiers(sql_id=execution, duration=spark_trouble.seconds(query["began"], event.get("time")))
-        text = f"Spark SQL{spark_trouble.about(query['about'])} failed: {spark_trouble.shorten(str(message))}"
+        text = f"Spark SQL{spark_trouble.about(query['about'])} failed: {_safe(message)}"
         record = spark_trouble.failure(spark_trouble.SQL_FAILED, text, position, spark_trouble.at(event.get("time")), known)
         if all(job["sql"] != execution for job in self.state["jobs"].values()):
             return [record]
@@ -227,6 +225,14 @@ class Application:
     }
     TELLING = re.compile(rb'\{"Event":"(?:%s)"' % "|".join(map(re.escape, _HEARS)).encode())
     """Lines worth parsing. Most events of a log are none, and of the ends of tasks most are successes."""
+
+
+def _safe(text: object) -> str:
+    return redact(str(text), spark_trouble.MESSAGE_LIMIT)
+
+
+def _description(text: object) -> str:
+    return _safe(text or "")[: spark_trouble.DESCRIPTION_LIMIT]
 
 
 def _stage_key(stage: Mapping[str, Any]) -> str:

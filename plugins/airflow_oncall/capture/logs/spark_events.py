@@ -19,6 +19,7 @@ from airflow_oncall.capture.logs import spark_files
 from airflow_oncall.capture.logs.source import Batch, Cursor, LogSource, Record, SourceFailed
 from airflow_oncall.capture.logs.spark_application import Application
 from airflow_oncall.capture.logs.spark_files import EventLog, LogPart, Place
+from airflow_oncall.capture.redact import redact
 
 _VERSION = 1
 _BATCH_BYTES, _BATCH_RECORDS = 4 * 1024 * 1024, 1000
@@ -91,16 +92,27 @@ class _Gathered:
 
     records: list[Record] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    no_events: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Of every file, how many of its lines were none, and the first of them."""
     size: int = 0
 
     @property
     def is_full(self) -> bool:
         return self.size >= _BATCH_BYTES or len(self.records) >= _BATCH_RECORDS
 
+    def skip(self, part: LogPart, number: int, line: bytes) -> None:
+        """Count a line that is no event: one problem for all of a file."""
+        first = f"line {number}: {redact(line[:400].decode('utf-8', 'replace'), 80)!r}"
+        count, first = self.no_events.get(str(part.path), (0, first))
+        self.no_events[str(part.path)] = count + 1, first
+
     def take(self, progress: dict[str, Any]) -> Batch:
         """Hand it out; the next one begins empty."""
-        batch = Batch(tuple(self.records), copy.deepcopy(progress), tuple(self.problems))
-        self.records, self.problems, self.size = [], [], 0
+        skipped = [
+            f"{path}: {count} line(s) are no events, skipped, the first is {first}." for path, (count, first) in self.no_events.items()
+        ]
+        batch = Batch(tuple(self.records), copy.deepcopy(progress), (*self.problems, *skipped))
+        self.records, self.problems, self.no_events, self.size = [], [], {}, 0
         return batch
 
 
@@ -154,7 +166,7 @@ def _read_part(
     at.update(part=part.name, **asdict(place))
     try:
         for line in spark_files.read_lines(part, place):
-            batch.size += len(line or b"")
+            batch.size += len(line) + 1 if line is not None else spark_files.LINE_LIMIT
             records = _hear(line, part, place, application, batch)
             if not progress["first"]:
                 batch.records += records
@@ -180,7 +192,7 @@ def _hear(line: bytes | None, part: LogPart, place: Place, application: Applicat
     except ValueError:
         event = None
     if not isinstance(event, dict):
-        batch.problems.append(f"{part.path}, line {place.lines}: no event, skipped: {line[:80]!r}.")
+        batch.skip(part, place.lines, line)
         return []
     return application.hear(event, f"{part.name}:{place.lines}")
 

@@ -1,7 +1,8 @@
 """Spark's History Server as a log source, for where its event logs are out of reach.
 
-Cursor: ``{"version": 1, "since": ms, "attempts": {attempt: {"updated": ms, "seen": [...]}}}``. ``attempts`` holds those that run or ended
-up to ``late_hours`` before ``since``, the latest end known: the server lists an application only some time after its end.
+Cursor: ``{"version": 1, "since": ms, "attempts": {attempt: {"updated": ms, "seen": [...], "refused": polls}}}``. ``attempts`` holds those
+that run or ended up to ``late_hours`` before ``since``, the latest end known: the server lists an application only some time after its
+end. ``since`` stays while one is refused, so that it stays listed; ``updated`` is what was read, not what was refused.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from airflow_oncall.capture.logs.spark_server import ApplicationUnreadable, Hist
 
 _VERSION = 1
 _HOUR = 3_600_000
+_TRIES = 5
+"""Polls that ask for an application that the server lists but does not show."""
 
 
 class SparkHistorySettings(BaseModel):
@@ -81,7 +84,8 @@ class HistoryServerSource:
                     yield _read(server, attempt, progress)
         listed = {attempt.key for attempt in attempts}
         progress["attempts"] = {key: known for key, known in progress["attempts"].items() if key in listed}
-        progress["since"] = max([progress["since"], *(attempt.ended for attempt in attempts)])
+        if not any("refused" in known for known in progress["attempts"].values()):
+            progress["since"] = max([progress["since"], *(attempt.ended for attempt in attempts)])
         yield Batch((), copy.deepcopy(progress))
 
     def _skip(self, server: HistoryServer, attempts: list[Attempt], progress: dict[str, Any]) -> Batch:
@@ -114,14 +118,23 @@ def _attempts(applications: list[dict[str, Any]]) -> list[Attempt]:
 
 def _read(server: HistoryServer, attempt: Attempt, progress: dict[str, Any]) -> Batch:
     known = progress["attempts"].setdefault(attempt.key, {"updated": 0, "seen": []})
-    problems = []
     try:
         records = attempt.troubles(server, known["seen"])
     except ApplicationUnreadable as error:
-        records = []
-        problems.append(f"The History Server cannot show application {attempt.key}: {error}")
+        return Batch((), *_refused(attempt, known, progress, error))
     progress["attempts"][attempt.key] = {
         "updated": attempt.updated,
         "seen": [*known["seen"], *(record.position.rpartition("/")[2] for record in records)],
     }
-    return Batch(tuple(records), copy.deepcopy(progress), tuple(problems))
+    return Batch(tuple(records), copy.deepcopy(progress))
+
+
+def _refused(attempt: Attempt, known: dict[str, Any], progress: dict[str, Any], error: Exception) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Cursor and problems: the server may just be replacing a log, so it is asked again before this is told."""
+    refused = known.get("refused", 0) + 1
+    if refused < _TRIES:
+        progress["attempts"][attempt.key] = {**known, "refused": refused}
+        return copy.deepcopy(progress), ()
+    progress["attempts"][attempt.key] = {"updated": attempt.updated, "seen": known["seen"]}
+    said = f"The History Server lists application {attempt.key} but did not show it to {refused} polls; it is left out: {error}"
+    return copy.deepcopy(progress), (said,)

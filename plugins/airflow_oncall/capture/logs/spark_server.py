@@ -11,11 +11,14 @@ import httpx
 from typing_extensions import Self
 
 from airflow_oncall.capture.logs.source import SourceFailed
+from airflow_oncall.capture.redact import redact
 from airflow_oncall.connections import find_connection
 
 API = "/api/v1/"
 PAGE = 100
 """Queries of one answer; the server gives 20 where it is not asked for more."""
+_SAID_LIMIT = 200
+"""Characters of an answer that are quoted."""
 _WAYS_OUT = {
     401: "Give login and password of a user who may read all applications in the connection.",
     403: "Let the connection's user see all applications (spark.history.ui.admin.acls).",
@@ -37,10 +40,9 @@ class HistoryServer:
         self._base = base
         try:
             self._client = httpx.Client(base_url=base + API, auth=auth, headers=headers, timeout=timeout, follow_redirects=True)
-        except httpx.InvalidURL as error:
-            raise SourceFailed(
-                f"Log source {source!r}: {base!r} is no URL ({error}). Name the server like http://history:18080."
-            ) from error
+        except httpx.InvalidURL:
+            # The error quotes what it takes for the port, which may be the password.
+            raise self._failed(f"{base!r} is no URL. Name the server like http://history:18080.") from None
 
     def __enter__(self) -> Self:
         return self
@@ -74,23 +76,21 @@ class HistoryServer:
     def _ask(self, application: str, what: str, query: dict[str, object]) -> Any:
         answer = self._get(f"applications/{application}/{what}", **query)
         if answer.status_code in (404, 500):
-            raise ApplicationUnreadable(f"HTTP {answer.status_code}: {answer.text[:200]!r}")
+            raise ApplicationUnreadable(f"HTTP {answer.status_code}: {redact(answer.text, _SAID_LIMIT)!r}")
         return self._json(answer) if answer.status_code == 200 else self._fail(answer)
 
     def _list(self, found: Any, what: str) -> list[dict[str, Any]]:
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise SourceFailed(
-                f"Log source {self._source!r}: {self._base} answers {what} with {str(found)[:200]!r}, not with a list. "
-                "Check that it is a Spark History Server."
-            )
+            said = redact(str(found), _SAID_LIMIT)
+            raise self._failed(f"{self._base} answers {what} with {said!r}, not with a list. Check that it is a Spark History Server.")
         return found
 
     def _get(self, path: str, **query: object) -> httpx.Response:
         try:
             return self._client.get(path, params={key: str(value) for key, value in query.items()})
         except httpx.HTTPError as error:
-            raise SourceFailed(
-                f"Log source {self._source!r}: {self._base} does not answer {path}: {type(error).__name__}: {error}. "
+            raise self._failed(
+                f"{self._base} does not answer {path}: {type(error).__name__}: {error}. "
                 "Check that the History Server runs and can be reached from the worker, or give it more time (timeout)."
             ) from error
 
@@ -102,7 +102,11 @@ class HistoryServer:
 
     def _fail(self, answer: httpx.Response) -> Any:
         way_out = _WAYS_OUT.get(answer.status_code, "See the server's own log; the next poll asks again.")
-        raise SourceFailed(f"Log source {self._source!r}: {answer.url} answers HTTP {answer.status_code}: {answer.text[:200]!r}. {way_out}")
+        raise self._failed(f"{answer.url} answers HTTP {answer.status_code}: {redact(answer.text, _SAID_LIMIT)!r}. {way_out}")
+
+    def _failed(self, what: str) -> SourceFailed:
+        """Without the password that the URL may hold."""
+        return SourceFailed(f"Log source {self._source!r}: {redact(what, 2000)}")
 
 
 def _address(source: str, url: str, conn_id: str) -> tuple[str, tuple[str, str] | None, dict[str, str]]:
