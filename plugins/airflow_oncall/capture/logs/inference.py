@@ -111,10 +111,9 @@ def _statement(record: Record, moment: datetime, candidate: Candidate) -> float:
 
 def _comment(record: Record, moment: datetime, candidate: Candidate) -> float:
     ref = candidate.view.ref
-    named = (
-        {name: one.get(name) for name in ("dag_id", "run_id", "task_id")} for one in refs_in_sql(record.identifiers.get("statement", ""))
-    )
-    return COMMENTED if {"dag_id": ref.dag_id, "run_id": ref.run_id, "task_id": ref.task_id} in named else 0.0
+    mine = (ref.dag_id, ref.run_id, ref.task_id)
+    named = refs_in_sql(record.identifiers.get("statement", ""))
+    return COMMENTED if mine in [tuple(one.get(name) for name in ("dag_id", "run_id", "task_id")) for one in named] else 0.0
 
 
 def _name(record: Record, moment: datetime, candidate: Candidate) -> float:
