@@ -67,6 +67,7 @@ class State(_Word):
     ESCALATED = "escalated"  # a person's now; followed until the task instance succeeds
     OBSERVED = "observed"  # shadow mode: nothing is done, the end is still followed
     VERIFYING = "verifying"
+    HELD = "held"  # a member of a storm, which says when it goes on
     RESOLVED = "resolved"
     SELF_HEALED = "self_healed"
     CLOSED = "closed"
@@ -86,10 +87,21 @@ class Verdict(_Word):
 
 
 class ActionKind(_Word):
-    """What can be done to a task instance or a run."""
+    """What this project can do about an incident; other packages add kinds of their own, which are plain strings."""
 
     CLEAR_TASK = "clear_task"
     CLEAR_RUN = "clear_run"
+    CLEAR_DOWNSTREAM = "clear_downstream"
+    CLEAR_WITH_DELAY = "clear_with_delay"
+    RETRY_WITH_MORE_MEMORY = "retry_with_more_memory"
+    RESIZE_POOL = "resize_pool"
+    TERMINATE_BLOCKER = "terminate_blocker"
+    KILL_SPARK_APPLICATION = "kill_spark_application"
+    RESTART_POD = "restart_pod"
+    PAUSE_DAG = "pause_dag"
+    MARK_SUCCESS = "mark_success"
+    SKIP = "skip"
+    RUN_RUNBOOK = "run_runbook"
     ESCALATE = "escalate"
 
 
@@ -252,11 +264,48 @@ class Incident:
     category: str | None = None
     detail: str = ""
     """The newest reason, in one line."""
+    storm_id: int | None = None
+    """The storm that it is a member of, also after that storm is over."""
 
     @property
     def is_open(self) -> bool:
         """Whether it is still followed."""
         return self.state not in CLOSING
+
+
+class StormState(_Word):
+    """Where a storm stands. ``closed`` ends it."""
+
+    PROBING = "probing"  # one member is repaired first; the others are held
+    RELEASING = "releasing"  # the probe was seen to succeed; the others follow in growing waves
+    WAITING = "waiting"  # a probe failed; the next one comes later
+    ESCALATED = "escalated"  # a person's; the members are still followed
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Storm:
+    """Many incidents with one cause: one question, one notification, one probe."""
+
+    id: int
+    cause: str
+    """What its members have in common, unique while it is open: a fingerprint, or category and shared resource."""
+    category: str
+    state: StormState
+    opened_at: datetime
+    due_at: datetime | None
+    members: int
+    """Incidents that ever belonged to it."""
+    held: int
+    """Members that still wait for it."""
+    probe_id: int | None = None
+    """The member that is repaired first."""
+    probes: int = 0
+    """Probes so far; the waits between them grow with it."""
+    wave: int = 0
+    """Waves released since the last probe was seen to succeed."""
+    detail: str = ""
+    closed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -285,7 +334,8 @@ class Decision:
     incident_id: int
     number: int
     verdict: Verdict
-    action: ActionKind | None
+    action: str | None
+    """An :class:`ActionKind`, or a kind that another package registered."""
     answers_try: int
     probability: float
     """Probability that the action resolves the incident."""
@@ -293,6 +343,12 @@ class Decision:
     wait_seconds: int = 0
     mode: str = ""
     id: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What the action shall be done with, e.g. the memory of the next try."""
+    basis: Mapping[str, Any] = field(default_factory=dict)
+    """The figures behind it: bar, expected gain, attempts, minutes, guards, lines of the policy."""
+    arm: str = ""
+    """The experiment and its arm, or ``holdout``, by which it was assigned; empty where nothing was drawn."""
 
 
 @dataclass(frozen=True)
@@ -302,7 +358,8 @@ class Action:
     id: int
     incident_id: int
     decision_number: int
-    kind: ActionKind
+    kind: str
+    """An :class:`ActionKind`, or a kind that another package registered."""
     ref: TaskRef
     answers_try: int
     state: ActionState
@@ -312,6 +369,9 @@ class Action:
     """Runs that it re-arms: a clear grants the task its full retries again."""
     detail: str = ""
     approved_by: str | None = None
+    category: str = ""
+    """Category of the diagnosis that it answers."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def mark(self) -> str:

@@ -117,7 +117,7 @@ class Judgement:
         decision = decide(situation, self.policy)
         state = _STATE_AFTER[decision.verdict]
         wait = decision.wait_seconds if decision.verdict is Verdict.WAIT else 0
-        return Judged(decision, state, wait, 0 if decision.action is ActionKind.ESCALATE else situation.attempts)
+        return Judged(decision, state, wait, 0 if decision.action == ActionKind.ESCALATE else situation.attempts)
 
     def _situation(self, api: AirflowApi, incident: Incident, diagnosis: Diagnosis) -> Situation:
         read = self._store.reading

@@ -78,7 +78,7 @@ def _hand_over(store: Store, api: AirflowApi, judgement: Judgement, incident: In
 def _reconsider(store: Store, api: AirflowApi, judgement: Judgement, owner: Incident) -> None:
     """Decide again where the engine's view changes the diagnosis, nothing was done yet, and no person has spoken."""
     before = store.reading.diagnosis(owner.id)
-    acted = any(action.kind is not ActionKind.ESCALATE for action in store.reading.actions(owner.id))
+    acted = any(action.kind != ActionKind.ESCALATE for action in store.reading.actions(owner.id))
     if owner.state not in _RECONSIDERED or before is None or acted:
         return
     after = judgement.diagnose(api, owner)

@@ -176,7 +176,7 @@ class Tick:
         action = self.store.ledger.open_action(incident.id)
         if action is None:
             return self.store.ledger.move(incident, State.VERIFYING, due_in=0, detail="nothing left to do", what="verifying")
-        if action.kind is ActionKind.ESCALATE:
+        if action.kind == ActionKind.ESCALATE:
             return escalate(self.store, self.api, incident, action)
         decision = self.store.reading.decision(incident.id)
         return execute(self.store, self.api, incident, action, " ".join(decision.reasons) if decision else "")
@@ -243,7 +243,7 @@ class Tick:
         if incident.state is not State.ESCALATED or incident.looks:
             return False
         actions = self.store.reading.actions(incident.id)
-        return not actions or actions[-1].kind is not ActionKind.ESCALATE
+        return not actions or actions[-1].kind != ActionKind.ESCALATE
 
     def _later(self, incident: Incident) -> None:
         try:

@@ -152,7 +152,7 @@ def run_timed_out(scene: Scene) -> tuple[Incident, Action]:
     incident = scene.claimed()
     action = scene.store.ledger.open_action(incident.id)
     assert action is not None
-    assert action.kind is ActionKind.CLEAR_RUN
+    assert action.kind == ActionKind.CLEAR_RUN
     return incident, action
 
 

@@ -117,7 +117,7 @@ def test_a_budget_counts_every_attempt_that_a_clear_re_arms(retries: int, used: 
 
 
 def test_a_failed_run_is_cleared_as_a_run() -> None:
-    assert decided(incident=replace(INCIDENT, kind=Kind.DAG_RUN)).action is ActionKind.CLEAR_RUN
+    assert decided(incident=replace(INCIDENT, kind=Kind.DAG_RUN)).action == ActionKind.CLEAR_RUN
 
 
 def test_a_decision_carries_its_whole_reason() -> None:

@@ -45,7 +45,7 @@ def execute(store: Store, api: AirflowApi, incident: Incident, action: Action, r
 
 
 def _act(store: Store, api: AirflowApi, action: Action, reason: str) -> tuple[ActionState, str]:
-    return (_clear_run if action.kind is ActionKind.CLEAR_RUN else _clear_task)(store, api, action, reason)
+    return (_clear_run if action.kind == ActionKind.CLEAR_RUN else _clear_task)(store, api, action, reason)
 
 
 def _clear_task(store: Store, api: AirflowApi, action: Action, reason: str) -> tuple[ActionState, str]:

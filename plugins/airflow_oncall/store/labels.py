@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, Table, and_, func, insert, select
 
 from airflow_oncall.errors import StoreRefused
-from airflow_oncall.incident import CATEGORIES, NO_INCIDENT, ActionKind, ActionState, Evidence, Label, OutcomeKind
+from airflow_oncall.incident import CATEGORIES, NO_INCIDENT, ActionState, Evidence, Label, OutcomeKind
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.records import now
 from airflow_oncall.store.tables import actions, audit, decisions, diagnoses, incidents, labels, occurrences, outcomes
@@ -45,7 +45,7 @@ class VerifiedAction:
     """One verified action: what was known when it was planned, and whether it resolved the incident."""
 
     at: datetime
-    kind: ActionKind
+    kind: str
     waited: bool
     try_number: int
     resolved: bool
@@ -196,7 +196,7 @@ def _verified(row: Any) -> VerifiedAction:
     names = ("category", "probability", "transient_probability", "anomaly", "fingerprint")
     return VerifiedAction(
         at=row["planned_at"],
-        kind=ActionKind(row["kind"]),
+        kind=row["kind"],
         waited=row["wait_seconds"] > 0,
         try_number=row["answers_try"],
         resolved=row["ended"] == str(OutcomeKind.SUCCESS),

@@ -26,7 +26,7 @@ from airflow_oncall.incident import (
 )
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
-from airflow_oncall.store.records import action_of, diagnosis_values, incident_of, now
+from airflow_oncall.store.records import action_of, decision_values, diagnosis_values, incident_of, now
 from airflow_oncall.store.tables import (
     actions,
     audit,
@@ -72,9 +72,7 @@ class Ledger:
 
     def decided(self, incident: Incident, decision: Decision, state: State, due_in: float, attempts: int = 0) -> Incident:
         """Store the decision and, when it names an action, that action as ``planned`` for the exact try it answers."""
-        row = asdict(decision) | {"reasons": list(decision.reasons), "made_at": now()}
-        row["verdict"], row["action"] = str(decision.verdict), str(decision.action) if decision.action else None
-        del row["id"]
+        row = decision_values(decision) | {"made_at": now()}
         with transaction(self._engine) as connection:
             # The move comes first: a lost claim is told as such, not as a decision with a number that is taken.
             what = f"decided {decision.verdict}"
@@ -185,6 +183,8 @@ def _planned(incident: Incident, decision: Decision, attempts: int) -> dict[str,
         "attempts": attempts,
         "state": str(ActionState.PLANNED),
         "planned_at": now(),
+        "category": incident.category or "",
+        "parameters": dict(decision.parameters),
     }
 
 

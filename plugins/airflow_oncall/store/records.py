@@ -11,7 +11,6 @@ from sqlalchemy import RowMapping
 
 from airflow_oncall.incident import (
     Action,
-    ActionKind,
     ActionState,
     Correlation,
     Decision,
@@ -30,9 +29,21 @@ from airflow_oncall.incident import (
 )
 
 
+class Clock:
+    """Whose time the store goes by; a simulation puts its own in place of the computer's."""
+
+    @staticmethod
+    def read() -> datetime:
+        """Current time, UTC."""
+        return datetime.now(timezone.utc)
+
+
+clock = Clock()
+
+
 def now() -> datetime:
     """Current time, UTC."""
-    return datetime.now(timezone.utc)
+    return clock.read()
 
 
 def digest(key: str) -> str:
@@ -62,6 +73,7 @@ def incident_of(row: RowMapping) -> Incident:
         closed_at=row["closed_at"],
         category=row["category"],
         detail=row["detail"],
+        storm_id=row["storm_id"],
     )
 
 
@@ -108,6 +120,19 @@ def diagnosis_values(diagnosis: Diagnosis) -> dict[str, Any]:
     return {**asdict(diagnosis), "identifiers": dict(diagnosis.identifiers), "evidence": list(diagnosis.evidence)}
 
 
+def decision_values(decision: Decision) -> dict[str, Any]:
+    """Columns of ``decisions`` but for its time."""
+    names = ("incident_id", "number", "answers_try", "probability", "wait_seconds", "mode", "arm")
+    return {
+        **{name: getattr(decision, name) for name in names},
+        "verdict": str(decision.verdict),
+        "action": str(decision.action) if decision.action else None,
+        "reasons": list(decision.reasons),
+        "parameters": dict(decision.parameters),
+        "basis": dict(decision.basis),
+    }
+
+
 def decision_of(row: RowMapping) -> Decision:
     """A row of ``decisions``."""
     return Decision(
@@ -115,12 +140,15 @@ def decision_of(row: RowMapping) -> Decision:
         incident_id=row["incident_id"],
         number=row["number"],
         verdict=Verdict(row["verdict"]),
-        action=ActionKind(row["action"]) if row["action"] else None,
+        action=row["action"],
         answers_try=row["answers_try"],
         probability=row["probability"],
         reasons=tuple(row["reasons"]),
         wait_seconds=row["wait_seconds"],
         mode=row["mode"],
+        parameters=row["parameters"],
+        basis=row["basis"],
+        arm=row["arm"],
     )
 
 
@@ -130,7 +158,7 @@ def action_of(row: RowMapping) -> Action:
         id=row["id"],
         incident_id=row["incident_id"],
         decision_number=row["decision_number"],
-        kind=ActionKind(row["kind"]),
+        kind=row["kind"],
         ref=ref_of(row),
         answers_try=row["answers_try"],
         state=ActionState(row["state"]),
@@ -139,6 +167,8 @@ def action_of(row: RowMapping) -> Action:
         attempts=row["attempts"],
         detail=row["detail"],
         approved_by=row["approved_by"],
+        category=row["category"],
+        parameters=row["parameters"],
     )
 
 

@@ -99,6 +99,8 @@ Index("ix_oncall_incidents_due", incidents.c.due_at, sqlite_where=open_only, pos
 Index("ix_oncall_incidents_dag", incidents.c.dag_id, incidents.c.opened_at)
 Index("ix_oncall_incidents_fingerprint", incidents.c.fingerprint, incidents.c.opened_at)
 Index("ix_oncall_incidents_opened_at", incidents.c.opened_at)
+Index("ix_oncall_incidents_storm", incidents.c.storm_id, incidents.c.state)
+Index("ix_oncall_incidents_open_state", incidents.c.state, incidents.c.category, sqlite_where=open_only, postgresql_where=open_only)
 
 storms = _table(
     "storms",
@@ -107,6 +109,13 @@ storms = _table(
     Column("opened_at", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime),
     Column("detail", Text, nullable=False, server_default=""),
+    Column("category", String(40), nullable=False, server_default=""),
+    Column("probe_id", BigId),
+    Column("probes", Integer, nullable=False, server_default="0"),
+    Column("wave", Integer, nullable=False, server_default="0"),
+    Column("due_at", UtcDateTime),
+    Column("claimed_by", String(100)),
+    Column("claimed_until", UtcDateTime),
 )
 Index("uq_oncall_storms_open_cause", storms.c.cause, unique=True, sqlite_where=open_only, postgresql_where=open_only)
 
@@ -158,7 +167,10 @@ decisions = _table(
     Column("wait_seconds", Integer, nullable=False),
     Column("mode", String(10), nullable=False),
     Column("reasons", JSON, nullable=False),
-    Column("made_at", UtcDateTime, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False, index=True),
+    Column("parameters", JSON, nullable=False, server_default="{}"),
+    Column("basis", JSON, nullable=False, server_default="{}"),
+    Column("arm", String(100), nullable=False, server_default=""),
     UniqueConstraint("incident_id", "number"),
 )
 
@@ -178,6 +190,8 @@ actions = _table(
     Column("planned_at", UtcDateTime, nullable=False),
     Column("done_at", UtcDateTime),
     Column("detail", Text, nullable=False, server_default=""),
+    Column("category", String(40), nullable=False, server_default=""),
+    Column("parameters", JSON, nullable=False, server_default="{}"),
     UniqueConstraint("incident_id", "decision_number"),
 )
 Index("ix_oncall_actions_budget", actions.c.planned_at, actions.c.dag_id)
@@ -289,4 +303,51 @@ task_keys = _table(
     Column("map_index", Integer, nullable=False),
     Column("try_number", Integer, nullable=False),
     Column("made_at", UtcDateTime, nullable=False, index=True),
+)
+
+knowledge = _table(
+    "knowledge",
+    Column("name", String(100), nullable=False, unique=True),
+    Column("entry", JSON, nullable=False),
+    Column("fingerprint", String(64), nullable=False, server_default="", index=True),
+    Column("category", String(40), nullable=False, server_default=""),
+    Column("is_proposed", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False, index=True),
+    Column("deleted_at", UtcDateTime),
+)
+
+knowledge_history = _table(
+    "knowledge_history",
+    Column("name", String(100), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("entry", JSON),
+    Column("actor", String(250), nullable=False),
+    Column("what", String(60), nullable=False),
+    Column("at", UtcDateTime, nullable=False, index=True),
+    UniqueConstraint("name", "version"),
+)
+
+experiments = _table(
+    "experiments",
+    Column("name", String(60), nullable=False, unique=True),
+    Column("category", String(40), nullable=False),
+    Column("fingerprint", String(64), nullable=False, server_default=""),
+    Column("arms", JSON, nullable=False),
+    Column("assignment", String(20), nullable=False),
+    Column("started_by", String(250), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("stopped_at", UtcDateTime),
+    Column("detail", Text, nullable=False, server_default=""),
+)
+
+bars = _table(
+    "bars",
+    Column("category", String(40), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("auto", Float, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    UniqueConstraint("category", "action"),
 )

@@ -132,7 +132,7 @@ class Circumstances:
 class Remedy:
     """One thing that can be done."""
 
-    kind: ActionKind
+    kind: str
     waits: bool = False
     """Some time is given to the cause before."""
 
