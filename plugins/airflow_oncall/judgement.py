@@ -11,7 +11,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from airflow_oncall import conf
-from airflow_oncall.act.policy import Policy, Situation, decide, declaration
+from airflow_oncall.act.decide import Situation, decide, declaration
+from airflow_oncall.act.policy import Policy
 from airflow_oncall.brain import Brain, load_brain
 from airflow_oncall.capture.redact import redact
 from airflow_oncall.datafile import parse

@@ -9,7 +9,8 @@ import pytest
 from tests.cast import MIDNIGHT
 from tests.tick.scene import BUG, NETWORK, ORDERS, POLICY, RATE_LIMIT
 
-from airflow_oncall.act.policy import Policy, Situation, decide, declaration
+from airflow_oncall.act.decide import Situation, decide, declaration
+from airflow_oncall.act.policy import Policy
 from airflow_oncall.conf import shipped_include
 from airflow_oncall.datafile import parse
 from airflow_oncall.errors import BadDataFile
@@ -162,7 +163,7 @@ def test_the_shipped_policy_is_good() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("rate_limit", "bad_luck", ["line 7", "categories", "'bad_luck' is no category"]),
+        ("rate_limit", "bad_luck", ["line 8", "categories.bad_luck", "'bad_luck' is no category"]),
         ("auto: 0.6", "auto: 1.6", ["line 3", "thresholds.auto", "less than or equal to 1", "1.6"]),
         ("ask: 0.25", "ask: 0.9", ["line 2", "thresholds", "ask (0.9) must not be above auto (0.6)"]),
         ("wait_seconds", "wait_sekonds", ["line 8", "categories.rate_limit.wait_sekonds", "not permitted"]),

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from airflow_oncall import __version__, conf
-from airflow_oncall.act.policy import DECLARATIONS
+from airflow_oncall.act.decide import DECLARATIONS
 from airflow_oncall.cli.definition import COMMANDS
 from docs import generate
 

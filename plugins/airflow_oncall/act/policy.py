@@ -1,28 +1,59 @@
-"""Diagnosis and policy to decision: a ladder whose first rung that holds decides, and every rung leaves its reason.
+"""``policy.yaml``: what may be done about which failure, and how far the system may go by itself.
 
-    1 a person paused the DAG: never undo a person             -> escalate
-    2 removed from its DAG, or declared ``oncall: never``      -> escalate
-    3 known from a log only, no category, or one that a re-run does not mend          -> escalate
-    4 budget used up                                           -> escalate
-    5 probability below ``ask``                                -> escalate
-    6 anomaly, declared ``ask``, mode ``ask``, below ``auto``  -> ask
-    7 else                                                     -> auto (or wait first)
-
-Mode ``shadow`` goes down the same ladder and does none of it: observe, with what would have been done.
-Pure: values in, a decision out.
+Everything but the first five parts has a default, so a short file is a whole policy. ``docs/policy.md`` tells what each
+part means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from datetime import datetime, time
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from airflow_oncall.incident import CATEGORIES, ActionKind, Decision, Diagnosis, Incident, Kind, Verdict
+from airflow_oncall.incident import CATEGORIES, ActionKind
 
-DECLARATIONS = ("auto", "ask", "never")
+Mode = Literal["shadow", "ask", "auto"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Names = tuple[str, ...]
+ENTRY_POINTS = "airflow_oncall.actions"
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _category(name: str) -> str:
+    if name not in CATEGORIES:
+        raise ValueError(f"{name!r} is no category; use one of {', '.join(CATEGORIES)}")
+    return name
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone; use a name such as UTC or Europe/Berlin") from error
+    return name
+
+
+def _action(name: str) -> str:
+    if name not in known_actions():
+        raise ValueError(f"{name!r} is no action; use one of {', '.join(sorted(known_actions()))}")
+    return name
+
+
+@cache
+def known_actions() -> frozenset[str]:
+    """Kinds of action: ours, and those that installed packages register as entry points of ``airflow_oncall.actions``."""
+    return frozenset(str(kind) for kind in ActionKind) | {one.name for one in entry_points(group=ENTRY_POINTS)}
+
+
+ActionName = Annotated[str, AfterValidator(_action)]
+Category = Annotated[str, AfterValidator(_category)]
+Zone = Annotated[str, AfterValidator(_zone)]
 
 
 class _Part(BaseModel):
@@ -32,8 +63,8 @@ class _Part(BaseModel):
 class Thresholds(_Part):
     """Probabilities from which a repair is made or proposed."""
 
-    auto: float = Field(ge=0, le=1)
-    ask: float = Field(ge=0, le=1)
+    auto: Share
+    ask: Share
 
     @model_validator(mode="after")
     def _ordered(self) -> Thresholds:
@@ -42,11 +73,28 @@ class Thresholds(_Part):
         return self
 
 
-class Budgets(_Part):
-    """Most runs that clears may re-arm."""
+class Costs(_Part):
+    """What a decision weighs, in one unit of the operator's choice (money, or minutes of a person)."""
 
-    attempts_per_task_instance: int = Field(ge=0)
-    attempts_per_hour: int = Field(ge=0)
+    repaired_run: float = Field(default=10, ge=0)
+    """Value of a run that nobody has to repair by hand."""
+    attempt_minute: float = Field(default=0.02, ge=0)
+    """Price of one minute of an attempt."""
+    wrong_action: float = Field(default=4, ge=0)
+    """Price of an action that does not help, beside the minutes of its attempts."""
+
+
+class Budgets(_Part):
+    """Most runs that actions may re-arm; ``None``: no limit of this kind."""
+
+    attempts_per_task_instance: Count
+    attempts_per_hour: Count
+    attempts_per_task_and_day: Count | None = None
+    attempts_per_dag_and_hour: Count | None = None
+    attempts_per_category_and_hour: Count | None = None
+    attempts_per_action_and_hour: Count | None = None
+    actions_in_flight: Count | None = None
+    """Most actions whose end was not seen yet."""
 
 
 class AfterFailure(_Part):
@@ -59,14 +107,158 @@ class AfterFailure(_Part):
 class CategoryRule(_Part):
     """What may be done about one category."""
 
-    action: Literal["clear_task", "escalate"]
+    action: ActionName
+    """A kind of action (``clear_task``, ``retry_with_more_memory``, ...), ``escalate``, or one that another package registered."""
     wait_seconds: int = Field(default=0, ge=0, le=86_400)
+    parameters: Mapping[str, Any] = Field(default_factory=dict)
+    """Of the action, e.g. ``{runbook: restart_service}``."""
+    thresholds: Thresholds | None = None
+    alternatives: tuple[ActionName, ...] = ()
+    """Actions that an experiment may try instead."""
+
+
+class Breaker(_Part):
+    """Stops an action that keeps failing, for one category or one DAG; then lets one through to see."""
+
+    failures: int = Field(default=4, ge=1)
+    """So many of the last ``of`` outcomes must have failed."""
+    of: int = Field(default=6, ge=1)
+    pause_minutes: int = Field(default=60, ge=1)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Breaker:
+        if self.failures > self.of:
+            raise ValueError(f"failures ({self.failures}) must not be above of ({self.of}): the breaker would never open")
+        return self
+
+
+class Storms(_Part):
+    """When incidents are one storm, and how fast its members follow the probe."""
+
+    members: int = Field(default=10, ge=2)
+    """Open incidents with one cause, opened within ``window_minutes``, that make a storm."""
+    window_minutes: int = Field(default=15, ge=1)
+    first_wave: int = Field(default=4, ge=1)
+    growth: float = Field(default=2, ge=1)
+    most_probes: int = Field(default=4, ge=1)
+    """After so many failed probes it is a person's."""
+    wait_seconds: int = Field(default=120, ge=0)
+    """Between a failed probe and the next; grows with ``after_failure.wait_factor``."""
+
+
+class Window(_Part):
+    """A time of the day, on some days; where ``end`` is not after ``start`` it ends on the next day."""
+
+    start: time
+    end: time
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = DAYS  # type: ignore[assignment]
+    """Days on which it begins."""
+    timezone: Zone = "UTC"
+
+
+class Maintenance(_Part):
+    """A time in which nothing is done to these DAGs; incidents wait for its end."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    dags: Names = ("*",)
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Maintenance:
+        if self.end <= self.start:
+            raise ValueError(f"end ({self.end}) must be after start ({self.start})")
+        return self
+
+    def covers(self, at: datetime) -> bool:
+        """Whether this moment lies in it."""
+        return self.start <= at < self.end
+
+
+class Risk(_Part):
+    """Beyond these a person is asked."""
+
+    downstream: Count = 200
+    """Task instances that wait for this one."""
+    run_age_hours: float = Field(default=72, ge=0)
+    changed_code: Literal["ask", "allow"] = "ask"
+    """The DAG's code changed since the failure: a re-run would run something else."""
+    backfill: Literal["wait", "allow"] = "wait"
+    """While a backfill of the DAG runs."""
+
+
+class Holdout(_Part):
+    """A share of the repairs that would be automatic is left out, so that the gain is measured without bias."""
+
+    share: float = Field(default=0, ge=0, le=0.2)
+    categories: tuple[Category, ...] = ()
+
+
+class Adapt(_Part):
+    """How far measured outcomes may move the ``auto`` bar of a category and action, each move in the audit log."""
+
+    enabled: bool = False
+    lowest: Share = 0.4
+    highest: Share = 0.95
+    least_outcomes: int = Field(default=30, ge=5)
+    step: float = Field(default=0.05, gt=0, le=0.2)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Adapt:
+        if self.lowest > self.highest:
+            raise ValueError(f"lowest ({self.lowest}) must not be above highest ({self.highest})")
+        return self
+
+
+class Match(_Part):
+    """Which task instances an override is for; every given part must fit. Globs: ``*`` and ``?``."""
+
+    dag: str | None = None
+    task: str | None = None
+    tag: str | None = None
+    pool: str | None = None
+    owner: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Match:
+        if not self.model_fields_set:
+            raise ValueError("an override that fits everything is no override; name a dag, task, tag, pool or owner")
+        return self
+
+
+class Override(_Part):
+    """What differs for some task instances. Later overrides win over earlier ones."""
+
+    match: Match
+    mode: Mode | None = None
+    always_ask: bool | None = None
+    thresholds: Thresholds | None = None
+    costs: Costs | None = None
+    budgets: Mapping[str, Count] = Field(default_factory=dict)
+    """Some of the fields of ``budgets``."""
+    categories: Mapping[Category, CategoryRule] = Field(default_factory=dict)
+    approvers: Names | None = None
+    route: str | None = None
+
+
+class Notifier(_Part):
+    """One notifier, as in ``[oncall] escalation_notifiers``."""
+
+    classpath: str
+    kwargs: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Retention(_Part):
+    """Days that things are kept; ``None``: for ever."""
+
+    closed_incidents: int | None = Field(default=None, ge=1)
+    log_events: int | None = Field(default=30, ge=1)
 
 
 class Logs(_Part):
     """Trouble that a log tells of and that belongs to no task instance."""
 
-    escalate: tuple[str, ...] = (
+    escalate: tuple[Category, ...] = (
         "database_connectivity",
         "database_performance",
         "storage_exhaustion",
@@ -74,11 +266,6 @@ class Logs(_Part):
         "infrastructure_failure",
     )
     """Categories of which people are told; others are kept for those who look."""
-
-    @field_validator("escalate")
-    @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _categories(value)
 
 
 class Policy(_Part):
@@ -88,163 +275,36 @@ class Policy(_Part):
     thresholds: Thresholds
     budgets: Budgets
     after_failure: AfterFailure
-    categories: Mapping[str, CategoryRule]
+    categories: Mapping[Category, CategoryRule]
+    mode: Mode | None = None
+    """In place of ``[oncall] mode``."""
+    costs: Costs = Costs()
+    breaker: Breaker = Breaker()
+    storms: Storms = Storms()
+    risk: Risk = Risk()
+    holdout: Holdout = Holdout()
+    adapt: Adapt = Adapt()
+    quiet_hours: tuple[Window, ...] = ()
+    """Nobody is asked or told in these, unless it is critical; repairs that need nobody go on."""
+    maintenance: tuple[Maintenance, ...] = ()
+    always_ask: Names = ()
+    """DAGs (globs) of which much depends: a person decides, always."""
+    approvers: Names = ()
+    """Users who may answer questions; empty: whoever Airflow lets."""
+    overrides: tuple[Override, ...] = ()
+    routes: Mapping[str, tuple[Notifier, ...]] = Field(default_factory=dict)
+    """Named lists of notifiers; ``default`` is used where an override names none, then ``[oncall] escalation_notifiers``."""
+    retention: Retention = Retention()
     logs: Logs = Logs()
 
-    @field_validator("categories")
-    @classmethod
-    def _known(cls, value: Mapping[str, CategoryRule]) -> Mapping[str, CategoryRule]:
-        _categories(tuple(value))
-        return value
+    @model_validator(mode="after")
+    def _routes_exist(self) -> Policy:
+        for number, override in enumerate(self.overrides):
+            if override.route is not None and override.route not in self.routes:
+                known = ", ".join(self.routes) or "none"
+                raise ValueError(f"overrides.{number}.route: {override.route!r} is no route; there are: {known}")
+        return self
 
 
-def _categories(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if name not in CATEGORIES:
-            raise ValueError(f"{name!r} is no category; use one of {', '.join(CATEGORIES)}")
-    return names
-
-
-@dataclass(frozen=True)
-class Situation:
-    """Everything a decision depends on."""
-
-    incident: Incident
-    diagnosis: Diagnosis
-    mode: str
-    declared: str | None = None
-    """``auto``, ``ask``, ``never``, or nothing said."""
-    retries: int = 0
-    is_paused: bool = False
-    is_removed: bool = False
-    """The task is no longer part of its DAG."""
-    used_here: int = 0
-    """Attempts already re-armed for this task instance."""
-    used_this_hour: int = 0
-    failed_repairs: int = 0
-    """Repairs of this incident after which it failed with the same cause."""
-    chance: float | None = None
-    """P(the repair resolves it), as the confidence model has it; without one, P(a re-run can help) counts."""
-    advice: str = ""
-    """How the models rank what can be done, for people."""
-    severity: str = ""
-    """How bad it is and why, for people."""
-
-    @property
-    def attempts(self) -> int:
-        """Runs that one clear re-arms."""
-        return self.retries + 1
-
-
-def declaration(tags: frozenset[str], params: Mapping[str, object]) -> str | None:
-    """What the DAG's author said: ``params["oncall"]`` before a tag ``oncall:...``; an unknown word counts as ``ask``."""
-    said = params.get("oncall")
-    words = [str(said)] if said is not None else [tag.split(":", 1)[1] for tag in tags if tag.startswith("oncall:")]
-    known = [word.strip().lower() for word in words]
-    for word in reversed(DECLARATIONS):  # the most careful one wins
-        if word in known:
-            return word
-    return "ask" if known else None
-
-
-def decide(situation: Situation, policy: Policy) -> Decision:
-    """The decision, with every reason that led to it (the deciding one first)."""
-    decision = _ladder(situation, policy, _probability(situation, policy))
-    if situation.mode != "shadow":
-        return decision
-    shadowed = f"Shadow mode, nothing is done; it would be {decision.verdict}: {decision.reasons[0]}"
-    return replace(decision, verdict=Verdict.OBSERVE, reasons=(shadowed, *decision.reasons[1:]))
-
-
-def _ladder(situation: Situation, policy: Policy, probability: float) -> Decision:
-    if situation.incident.kind is Kind.LOG and situation.diagnosis.category not in policy.logs.escalate:
-        return _decision(situation, Verdict.OBSERVE, None, probability, "A log tells of it, and no task instance is known for it.")
-    refusal = _refusal(situation, policy, probability)
-    if refusal:
-        return _decision(situation, Verdict.ESCALATE, ActionKind.ESCALATE, probability, refusal)
-    action = ActionKind.CLEAR_RUN if situation.incident.kind is Kind.DAG_RUN else ActionKind.CLEAR_TASK
-    wait = _wait(situation, policy)
-    helps = f"a re-run helps with probability {probability:.0%}"
-    doubt = _doubt(situation, policy, probability)
-    if doubt:
-        return _decision(situation, Verdict.ASK, action, probability, f"{doubt}; {helps}.", wait)
-    verdict = Verdict.WAIT if wait else Verdict.AUTO
-    first = f"Waits {wait} s first, then repairs" if wait else "Repairs"
-    return _decision(situation, verdict, action, probability, f"{first}: {helps}, the bar is {policy.thresholds.auto:.0%}.", wait)
-
-
-def _probability(situation: Situation, policy: Policy) -> float:
-    factor = policy.after_failure.probability_factor**situation.failed_repairs
-    chance = situation.diagnosis.transient_probability if situation.chance is None else situation.chance
-    return round(chance * factor, 4)
-
-
-def _wait(situation: Situation, policy: Policy) -> int:
-    rule = policy.categories.get(situation.diagnosis.category)
-    base = rule.wait_seconds if rule else 0
-    return min(int(base * policy.after_failure.wait_factor**situation.failed_repairs), 86_400)
-
-
-def _refusal(situation: Situation, policy: Policy, probability: float) -> str | None:
-    """Why nothing may be done, ``None`` when something may."""
-    category, budgets = situation.diagnosis.category, policy.budgets
-    rule = policy.categories.get(category)
-    here = situation.used_here + situation.attempts
-    hour = situation.used_this_hour + situation.attempts
-    rungs = (
-        (situation.is_paused, "The DAG is paused; a person stopped it."),
-        (situation.incident.kind is Kind.LOG, "A log tells of it, and no task instance is known that a re-run would repair."),
-        (situation.incident.kind is Kind.DAG_IMPORT, "A DAG file that cannot be imported needs its author."),
-        (situation.is_removed, "The task is no longer part of its DAG."),
-        (situation.declared == "never", 'Declared "oncall: never".'),
-        (rule is None, f"No category of the policy fits ({category})."),
-        (rule is not None and rule.action == "escalate", f"{category} needs a person: a re-run does not mend it."),
-        (situation.diagnosis.transient is False, f"This {category} is permanent: a re-run does not mend it."),
-        (here > budgets.attempts_per_task_instance, _used_up("task instance", here, budgets.attempts_per_task_instance)),
-        (hour > budgets.attempts_per_hour, _used_up("hour", hour, budgets.attempts_per_hour)),
-        (probability < policy.thresholds.ask, f"A re-run helps with probability {probability:.0%} only."),
-    )
-    return next((reason for holds, reason in rungs if holds), None)
-
-
-def _used_up(what: str, would_be: int, limit: int) -> str:
-    return f"The budget of this {what} is used up: it would be {would_be} attempts of {limit}."
-
-
-def _doubt(situation: Situation, policy: Policy, probability: float) -> str | None:
-    """Why a person decides, ``None`` when the system may."""
-    if situation.diagnosis.anomaly:
-        return "Unlike anything known"
-    if situation.declared == "ask":
-        return 'Declared "oncall: ask"'
-    if probability < policy.thresholds.auto:
-        return f"Below the bar of {policy.thresholds.auto:.0%}"
-    if situation.mode == "ask" and situation.declared != "auto":
-        return "Mode ask"
-    return None
-
-
-def _decision(
-    situation: Situation, verdict: Verdict, action: ActionKind | None, probability: float, reason: str, wait: int = 0
-) -> Decision:
-    diagnosis, incident = situation.diagnosis, situation.incident
-    reasons = (
-        reason,
-        f"Category {diagnosis.category} with probability {diagnosis.probability:.0%}, by {diagnosis.decided_by}"
-        + (f" ({diagnosis.model_version})." if diagnosis.model_version else "."),
-        *(f"Evidence: {line}" for line in diagnosis.evidence[:3]),
-        *((f"By earlier outcomes: {situation.advice}.",) if situation.advice else ()),
-        *((f"Severity {situation.severity}.",) if situation.severity else ()),
-        *((f"{situation.failed_repairs} repair(s) failed with the same cause before.",) if situation.failed_repairs else ()),
-    )
-    return Decision(
-        incident_id=incident.id,
-        number=incident.decisions + 1,
-        verdict=verdict,
-        action=action,
-        answers_try=incident.try_number,
-        probability=probability,
-        reasons=reasons,
-        wait_seconds=wait,
-        mode=situation.mode,
-    )
+NEVER_ALONE = frozenset({str(kind) for kind in (ActionKind.MARK_SUCCESS, ActionKind.SKIP)})
+"""Actions that only a person decides on."""
