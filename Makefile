@@ -32,7 +32,7 @@ unit: venv ## all tests but those that start Airflow components
 	$(BIN)/python -m pytest -q -m "not e2e" -n 2 --dist worksteal
 
 e2e: venv ## tests on real Airflow components
-	$(BIN)/python -m pytest -q -m e2e
+	$(BIN)/python -m pytest -q -m e2e tests/e2e
 
 lint: venv ## ruff and mypy --strict, on code and tests
 	$(BIN)/ruff check .

@@ -4,8 +4,8 @@
         airflow.wait_ready(dag_ids=["demo_late_file"])
         run_id = airflow.trigger("demo_late_file")
 
-SQLite metadata, LocalExecutor, a free port on the loopback interface. Nothing survives the ``with`` block, nor the
-death of the process that ran it (:mod:`demo.guard`).
+SQLite metadata unless told otherwise, LocalExecutor, a free port on the loopback interface. Nothing survives the ``with``
+block, nor the death of the process that ran it (:mod:`demo.guard`).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from demo import guard
 ROOT = Path(__file__).resolve().parents[1]
 COMPONENTS = {
     "api-server": (),
-    "scheduler": ("--skip-serve-logs",),  # its fixed port would clash with another Airflow on this machine
     "dag-processor": (),
-    "triggerer": ("--skip-serve-logs",),
+    "triggerer": ("--skip-serve-logs",),  # its fixed port would clash with another Airflow on this machine
+    "scheduler": ("--skip-serve-logs",),
 }
 HEALTH_KEYS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 USERS = {"admin": "admin", "oncall": "op", "bob": "user"}
@@ -75,10 +75,16 @@ class Deployment:
         *,
         bundles: Mapping[str, Path],
         plugins: Path = ROOT / "plugins",
+        database: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """``bundles`` maps bundle names to folders of DAG files; ``env`` is added last and wins over every setting here."""
+        """``bundles`` maps bundle names to folders of DAG files; ``env`` is added last and wins over every setting here.
+
+        ``database`` is the SQLAlchemy URL of an empty database for Airflow's own tables; without it they are in SQLite, in ``home``.
+        """
         self.home = home.resolve()
+        self._sqlite = self.home / "airflow.db"
+        self.database = database or f"sqlite:///{self._sqlite}?timeout=30"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = {**_inherited(), **self._settings(bundles, plugins), **(env or {})}
@@ -98,23 +104,24 @@ class Deployment:
             if self.spawn("migrate", "db", "migrate").wait() != 0:
                 raise DeploymentError(f"`airflow db migrate` failed:\n{self.last_lines('migrate')}")
             del self.processes["migrate"]
-            self._let_readers_and_writer_work_at_once()
-            self._install(plugins=Path(self.env["AIRFLOW__CORE__PLUGINS_FOLDER"]))
+            if self._sqlite.exists():
+                self._let_readers_and_writer_work_at_once()
+            self._install("db", "upgrade")
             for component, options in COMPONENTS.items():
+                if component == "scheduler":  # triage, which needs the models, begins with it; the others come up meanwhile
+                    self._install("train", "--starter")
                 self.spawn(component, component, *options)
         except BaseException:
             self.stop()
             raise
 
-    def _install(self, plugins: Path) -> None:
-        """What an installation does once, as the README has it: the store's tables and the starter models."""
-        env = {**self.env, "PYTHONPATH": os.pathsep.join(filter(None, (str(plugins), self.env.get("PYTHONPATH"))))}
-        for command in (["db", "upgrade"], ["train", "--starter"]):
-            done = subprocess.run(
-                [sys.executable, "-m", "airflow_oncall", *command], env=env, cwd=self.home, capture_output=True, text=True
-            )
-            if done.returncode:
-                raise DeploymentError(f"`airflow oncall {' '.join(command)}` failed:\n{done.stdout}{done.stderr}")
+    def _install(self, *command: str) -> None:
+        """What an installation does once, as the README has it: ``airflow oncall COMMAND``."""
+        path = os.pathsep.join(filter(None, (self.env["AIRFLOW__CORE__PLUGINS_FOLDER"], self.env.get("PYTHONPATH"))))
+        whole = [sys.executable, "-m", "airflow_oncall", *command]
+        done = subprocess.run(whole, env={**self.env, "PYTHONPATH": path}, cwd=self.home, capture_output=True, text=True)
+        if done.returncode:
+            raise DeploymentError(f"`airflow oncall {' '.join(command)}` failed:\n{done.stdout}{done.stderr}")
 
     def spawn(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         """Start ``airflow COMMAND`` in a process group of its own, logging to ``logs/NAME.log``; it ends with the deployment."""
@@ -250,13 +257,9 @@ class Deployment:
 
     # -- settings -----------------------------------------------------------------------------------------------------
 
-    @property
-    def _database(self) -> Path:
-        return self.home / "airflow.db"
-
     def _let_readers_and_writer_work_at_once(self) -> None:
         # A property of the file, kept in it: four components and every task share this SQLite.
-        with closing(sqlite3.connect(self._database)) as connection:
+        with closing(sqlite3.connect(self._sqlite)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
 
     @property
@@ -277,7 +280,7 @@ class Deployment:
         return {
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW_CONN_ONCALL_AIRFLOW": json.dumps(connection),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}?timeout=30",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database,
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

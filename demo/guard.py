@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -29,11 +30,28 @@ def end_trees(pids: Iterable[int], grace: float = GRACE_SECONDS, first: signal.S
             process = psutil.Process(pid)
             family |= {process, *process.children(recursive=True)}
             process.send_signal(first)
-    _, left = psutil.wait_procs(family, timeout=grace)
+    left = _left_after(grace, family)
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=grace)
+    _left_after(grace, left)
+
+
+def _left_after(seconds: float, family: set[psutil.Process]) -> set[psutil.Process]:
+    """Those that still run by then."""
+    deadline = time.monotonic() + seconds
+    while (family := {process for process in family if _runs(process)}) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return family
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        process.wait(timeout=0)  # our own child is collected by this
+    except psutil.TimeoutExpired:
+        with suppress(psutil.NoSuchProcess):
+            return bool(process.status() != psutil.STATUS_ZOMBIE)  # a container without init never collects an orphan
+    return False
 
 
 def main() -> None:

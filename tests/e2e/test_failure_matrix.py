@@ -5,13 +5,12 @@ All runs are started, a few at a time, and awaited together; each test then look
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from airflow_oncall.incident import Kind, State
 from tests.e2e.world import World, asleep
@@ -58,7 +57,7 @@ BY_HAND = {"m_marked_failed": "run_on", "m_run_marked_failed": "run_on_too"}
 SLOW = ("m_supervisor_killed", "m_dagrun_timeout", "m_question_unanswered", "m_trigger_timeout")
 """They wait rather than compute, so they start first."""
 AT_ONCE = 6
-"""SQLite, under Airflow's own tables, takes one writer."""
+"""More would only wait for a slot of the executor."""
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +141,17 @@ def test_a_task_stuck_in_the_queue_is_seen(world: World) -> None:
     world.until(lambda: busy(world), lambda count: count == 0, "Airflow does not come to rest")
     with asleep(world.family("scheduler")[1:]):
         run_id = world.airflow.trigger("m_exception")
+        world.until(lambda: state_of(world, run_id), lambda state: state == "queued", "the task is not queued")
+        make_it_wait_longer(world, run_id)
         world.until(lambda: state_of(world, run_id), lambda state: state == "failed", "the stuck task is not failed")
     assert tries_seen(world, run_id) == [1]
+
+
+def make_it_wait_longer(world: World, run_id: str) -> None:
+    """Put the task instance into the queue an hour ago, which is beyond Airflow's patience."""
+    with world.airflows.begin() as connection:
+        change = "UPDATE task_instance SET queued_dttm = queued_dttm - INTERVAL '1 hour' WHERE run_id = :run_id"
+        connection.execute(text(change), {"run_id": run_id})
 
 
 def tries_seen(world: World, run_id: str) -> list[int]:
@@ -158,25 +166,19 @@ def tries_seen(world: World, run_id: str) -> list[int]:
 
 
 def state_of(world: World, run_id: str) -> str | None:
-    """The task instance's state in Airflow's database, for when the api-server cannot be asked."""
-    found = in_airflows_database(world, "SELECT state FROM task_instance WHERE run_id = ? AND dag_id = 'm_exception'", run_id)
-    return str(found) if found else None
+    """The task instance's state, asked of the database, because the api-server may be asleep."""
+    query = "SELECT state FROM task_instance WHERE run_id = :run_id AND dag_id = 'm_exception'"
+    state: str | None = world.in_airflows_database(query, run_id=run_id)
+    return state
 
 
 def under_way(world: World) -> int:
     """Runs that have not ended, triage's apart."""
     query = "SELECT count(*) FROM dag_run WHERE state IN ('queued', 'running') AND substr(dag_id, 1, 2) = 'm_'"
-    return int(str(in_airflows_database(world, query)))
+    return int(world.in_airflows_database(query))
 
 
 def busy(world: World) -> int:
     """Task instances that run or are about to."""
     states = "('running', 'queued', 'scheduled', 'restarting')"
-    return int(str(in_airflows_database(world, f"SELECT count(*) FROM task_instance WHERE state IN {states}")))
-
-
-def in_airflows_database(world: World, query: str, *values: str) -> object:
-    """One value from Airflow's database, read only."""
-    with closing(sqlite3.connect(f"file:{world.home / 'airflow.db'}?mode=ro", uri=True)) as database:
-        row = database.execute(query, values).fetchone()
-    return row[0] if row else None
+    return int(world.in_airflows_database(f"SELECT count(*) FROM task_instance WHERE state IN {states}"))

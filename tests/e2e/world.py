@@ -6,16 +6,14 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
 from demo.deployment import Deployment
-from sqlalchemy import URL
+from sqlalchemy import Engine, text
 
 from airflow_oncall.incident import CLOSING, Incident, Occurrence, State
-from airflow_oncall.store.engine import engine_for
 from airflow_oncall.store.sql import Store
 
 T = TypeVar("T")
@@ -29,13 +27,17 @@ class World:
     airflow: Deployment
     home: Path
     dags: Path
+    airflows: Engine
+    """Airflow's own database, for when the api-server cannot be asked."""
+    store: Store
+    """The incident store that Airflow's processes write to."""
     begun: dict[str, str] = field(default_factory=dict)
     """Runs that were started as soon as Airflow was up, because what is awaited of them takes minutes: DAG to run."""
 
-    @cached_property
-    def store(self) -> Store:
-        """The incident store that Airflow's processes write to."""
-        return Store.over(engine_for(URL.create("sqlite", database=str(self.home / "oncall" / "oncall.db")), 30.0), "tests")
+    def in_airflows_database(self, query: str, **values: object) -> Any:
+        """One value from Airflow's own database; nothing where no row is found."""
+        with self.airflows.connect() as connection:
+            return connection.execute(text(query), values).scalar()
 
     def mend(self, name: str) -> None:
         """Take the reason for a failure away."""

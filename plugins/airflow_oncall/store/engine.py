@@ -30,16 +30,24 @@ def store_url() -> URL:
     if kind == "sqlite":
         return URL.create("sqlite", database=_sqlite_path(connection))
     if kind == "postgres":
-        return URL.create(
-            f"postgresql+{_postgres_driver()}",
-            username=connection.login or None,
-            password=connection.password or None,
-            host=connection.host or None,
-            port=connection.port or None,
-            database=connection.schema or None,
-            query={key: str(value) for key, value in connection.extra_dejson.items() if isinstance(value, (str, int))},
-        )
+        return _postgres_url(connection)
     raise BadSetting(f"connection {conf.conn_id()!r} has type {connection.conn_type!r}; the incident store needs postgres or sqlite")
+
+
+def _postgres_url(connection: Any) -> URL:
+    query = {key: str(value) for key, value in connection.extra_dejson.items() if isinstance(value, (str, int))}
+    host = connection.host or None
+    if host and host.startswith("/"):  # the folder of a socket, which has no place in a URL's host
+        query, host = {"host": host} | query, None
+    return URL.create(
+        f"postgresql+{_postgres_driver()}",
+        username=connection.login or None,
+        password=connection.password or None,
+        host=host,
+        port=connection.port or None,
+        database=connection.schema or None,
+        query=query,
+    )
 
 
 def shown(url: URL) -> str:
