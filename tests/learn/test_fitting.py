@@ -138,6 +138,15 @@ class TestRules:
 
         assert fit_models([one for one in few if one.category != "authentication"], judge=always).models.rule_trust is None
 
+    def test_how_likely_trouble_was_caught_is_learned_from_what_stands_behind_it(self, few: list[Example]) -> None:
+        trouble = "2031-02-03 04:05:06,007 ERROR loader: upstream timed out after {n}"
+        calm = "\n2031-02-03 04:05:07,007 INFO loader: {n} rows stored"
+        failed = [Example(trouble.format(n=n), "network_timeout", True, f"failed-{n}") for n in range(12)]
+        caught = [Example((trouble + calm).format(n=n), "none", None, f"caught-{n}") for n in range(12)]
+        models = fit_models([*few, *failed, *caught], judge=self.guess).models
+        assert models.caught is not None
+        assert models.caught.weights["behind"] > 1
+
     def test_without_rules_none_are_calibrated(self, fitted: Fitted) -> None:
         assert fitted.models.rule_trust is None
         assert fitted.models.rule_transient is None

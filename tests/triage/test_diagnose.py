@@ -11,7 +11,7 @@ from airflow_oncall.learn.dataset import Example
 from airflow_oncall.learn.fitting import fit_models
 from airflow_oncall.triage.classify import classify_record
 from airflow_oncall.triage.diagnose import diagnose
-from airflow_oncall.triage.models import Calibration, TriageModels
+from airflow_oncall.triage.models import Calibration, TriageModels, logit
 from airflow_oncall.triage.rulefile import parse_rules
 from airflow_oncall.triage.rules import RuleBook
 
@@ -167,3 +167,34 @@ class TestWithModels:
         alone, with_models = diagnose(text, rules=rules), diagnose(text, rules=rules, models=models)
         assert (with_models.transient, alone.transient) == (True, True)
         assert with_models.transient_probability == pytest.approx(0.9 * with_models.probability, abs=1e-3)
+
+    def test_a_program_that_went_on_behind_its_trouble_had_caught_it(self, rules: RuleBook, models: TriageModels) -> None:
+        proved = replace(models, caught=Calibration({"behind": 4.0}, -2.0))
+        trouble = "2031-02-03 04:05:06,007 ERROR loader: [Errno 111] Connection refused"
+        calm = "\n2031-02-03 04:05:07,007 INFO loader: 4 rows in orders"
+        assert diagnose(trouble, rules=rules, models=proved).category == "network_connectivity"
+        assert diagnose(trouble + calm, rules=rules, models=models).category == "network_connectivity"
+        found = diagnose(trouble + calm, rules=rules, models=proved)
+        assert (found.category, found.decided_by, found.transient) == ("none", "model", None)
+        assert found.evidence[0] == "it was caught (0.68), for the program went on; calm log records behind it: 1"
+        assert diagnose(f"{trouble}{calm}\nTask exited with return code 1", rules=rules, models=proved).category == "network_connectivity"
+
+    def test_without_calm_work_behind_it_no_trouble_is_taken_for_caught(self, rules: RuleBook, models: TriageModels) -> None:
+        certain = replace(models, caught=Calibration({}, 5.0))
+        assert diagnose("ERROR - [Errno 111] Connection refused", rules=rules, models=certain).category == "network_connectivity"
+
+    def test_the_models_do_not_overrule_a_jobs_own_word_that_it_came_to_its_end(self, rules: RuleBook, models: TriageModels) -> None:
+        text = "WARNING - upstream timed out after 8\nsync complete"
+        certain = replace(models, sure=0.0, rule_trust=Calibration({}, -5.0), model_trust=Calibration({}, 5.0))
+        found = diagnose(text, rules=rules, models=certain)
+        assert (found.category, found.decided_by, found.transient) == ("none", "rules", None)
+
+    @pytest.mark.parametrize(("helps", "said"), [(0.75, True), (0.65, None), (0.45, None), (0.35, False)])
+    def test_a_re_run_is_promised_only_where_it_is_likely_to_help(
+        self, rules: RuleBook, models: TriageModels, helps: float, said: bool | None
+    ) -> None:
+        measured = replace(models, rule_transient=Calibration({}, logit(helps)))
+        open_rule = RuleBook(tuple(replace(rule, transient=None) for rule in rules.rules))
+        found = diagnose("ReadTimeout: upstream timed out after 8", rules=open_rule, models=measured)
+        assert found.transient is said
+        assert found.transient_probability == pytest.approx(helps, abs=1e-3)

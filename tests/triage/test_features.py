@@ -157,3 +157,24 @@ def test_operator_tells_that_a_database_was_spoken_to() -> None:
     assert read_features("Connection refused").service == ""
     assert read_features("Connection refused", operator="PostgresOperator").service == "database"
     assert read_features("psycopg2.OperationalError: Connection refused").service == "database"
+
+
+CAUGHT = "2031-02-03 04:05:06,007 WARNING loader: no file yet\nTraceback (most recent call last):\nFileNotFoundError: orders.csv\n"
+
+
+@pytest.mark.parametrize(
+    ("rest", "behind"),
+    [
+        ("", 0),
+        ("2031-02-03 04:05:07,007 INFO loader: 4 rows in orders", 1),
+        ("2031-02-03 04:05:07,007 INFO loader: asked again\n2031-02-03 04:05:08,007 INFO loader: wrote out/errors/1.csv, 0 failed", 2),
+        ("2031-02-03 04:05:07,007 INFO loader: closing the connection", 0),
+        ("2031-02-03 04:05:07,007 INFO loader: asked again\n2031-02-03 04:05:08,007 ERROR loader: no answer", 0),
+        ("a line without a level", 0),
+        ("[2031-02-03 04:05:07] INFO - which file it was source=task.stdout loc=task_runner.py:1079", 0),
+        ("[2031-02-03 04:05:07] INFO - 2031-02-03 04:05:07,007 INFO loader: 4 rows source=task.stdout loc=task_runner.py:1079", 1),
+        ('{"level": "info", "event": "4 rows in orders", "logger": "loader"}', 1),
+    ],
+)
+def test_calm_records_of_a_program_that_went_on_are_counted(rest: str, behind: int) -> None:
+    assert read_features(CAUGHT + rest).behind == behind

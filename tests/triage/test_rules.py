@@ -120,6 +120,10 @@ def test_an_engines_own_code_beats_words_in_its_message(shipped: RuleBook) -> No
         "[2031-02-03 04:05:06] INFO - no ERROR lines source=task.stdout loc=task_runner.py:1079",
         "[2031-02-03 04:05:06] INFO - Pod error-digest has phase Succeeded source=task.stdout loc=task_runner.py:1079",
         "31/02/03 04:05:06 INFO DAGScheduler: waiting: HashSet(), failed: HashSet()",
+        'INFO:httpx:HTTP Request: GET https://api.example/limits/exceeded "HTTP/1.1 200 OK"',
+        "WARNING - no mirror answers, going on without it",
+        "WARNING - fetch raised TimeoutError: read timed out; try 2 of 5 in 0.5 s",
+        "failed logins: 0: sent",
         '[2031-02-03 04:05:06] INFO - 2031-02-03 04:05:05.1 UTC [7] LOG:  background worker "logical replication launcher" (PID 8) exited '
         "with exit code 1 source=task.stdout loc=task_runner.py:1079",
         "",
@@ -137,14 +141,40 @@ CAUGHT = "WARNING: first partner is down\nConnectionRefusedError: [Errno 111] Co
 
 
 @pytest.mark.parametrize(
-    "end", ["done, 4 rows", "load finished", "INFO: successfully loaded 4 rows", "31/02/03 04:05:06 INFO DAGScheduler: Job 0 finished: sum"]
+    "end",
+    [
+        "done, 4 rows",
+        "load finished",
+        "INFO: successfully loaded 4 rows",
+        "31/02/03 04:05:06 INFO DAGScheduler: Job 0 finished: sum",
+        "loader: done, 4 rows",
+        "sync complete",
+        "4 files copied, 0 failed",
+        "0 errors, 3 rows skipped",
+        "4 rows complete, failed: 0",
+        "fetched at attempt 2",
+        "stored after 3 tries, no timeout left",
+        "summary sent, exit 0",
+        "2 of 2 checks passed",
+    ],
 )
 def test_what_a_job_caught_before_it_came_to_its_end_is_no_incident(shipped: RuleBook, end: str) -> None:
     assert (category(shipped, CAUGHT), category(shipped, CAUGHT + end)) == ("network_connectivity", "none")
 
 
 @pytest.mark.parametrize(
-    "end", ["finished with errors", "Task finished exit_code=1 final_state=failed", "ERROR: could not finish", "load started"]
+    "end",
+    [
+        "finished with errors",
+        "Task finished exit_code=1 final_state=failed",
+        "ERROR: could not finish",
+        "load started",
+        "giving up after 3 attempts",
+        "failed at attempt 2",
+        "4 files copied, 1 failed",
+        "INFO: 0 errors so far, 4 rows checked",
+        "WARNING - State of this instance has been externally set to failed. Terminating instance.",
+    ],
 )
 def test_an_end_that_is_none_leaves_the_incident(shipped: RuleBook, end: str) -> None:
     assert category(shipped, CAUGHT + end) == "network_connectivity"

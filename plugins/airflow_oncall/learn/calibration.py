@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from airflow_oncall.incident import NO_INCIDENT
 from airflow_oncall.learn.dataset import Example
 from airflow_oncall.learn.parts import fit_calibration
 from airflow_oncall.learn.vectors import Prepared
@@ -19,6 +20,7 @@ from airflow_oncall.triage.models import (
     Remedy,
     RuleWord,
     TransientModel,
+    caught_signals,
     contradiction_signals,
     remedy_signals,
     rule_signals,
@@ -97,6 +99,20 @@ def fit_model_trust(
             right.append(best in (example.category, *example.also))
             weights.append(example.weight)
     return fit_calibration(signals, right, weights) if len(signals) >= LEAST_CONTRADICTIONS else None
+
+
+def fit_caught(
+    data: Prepared, asked: Collection[int], words: Sequence[RuleWord | None], said: Sequence[Mapping[str, float]], distances: Any
+) -> Calibration | None:
+    """P(nothing failed), from those rows ``asked`` about that no rule calls healthy and that do not say themselves that they failed."""
+    signals, right, weights = [], [], []
+    for row in sorted(asked):
+        word, features, example = words[row], data.features[row], data.examples[row]
+        if features.ended != "failed" and (word is None or word.category != NO_INCIDENT):
+            signals.append(caught_signals(word, features, said[row], float(distances[row])))
+            right.append(example.category == NO_INCIDENT)
+            weights.append(example.weight)
+    return fit_calibration(signals, right, weights)
 
 
 def fit_rule_transient(data: Prepared, words: Sequence[RuleWord | None], model: TransientModel, odds: Any) -> Calibration | None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from airflow_oncall.incident import NO_INCIDENT
 from airflow_oncall.learn.calibration import (
     Repair,
     distance_limit,
+    fit_caught,
     fit_confidence,
     fit_model_trust,
     fit_rule_transient,
@@ -71,13 +73,15 @@ def fit_models(
     models, _ = _fit(data, choice)
     unseen = _out_of_fold(data, choice, models.category.classes)
     models = _calibrated(models, data, unseen)
-    asked = _spread(data.groups, JUDGED) if judge else set()
-    words = [judge(one) if judge and row in asked else None for row, one in enumerate(data.features)]
+    spread, healthy = (_spread(data.groups, JUDGED), _went_on(data)) if judge else (set(), set())
+    told = [judge(one) if judge and row in spread | healthy else None for row, one in enumerate(data.features)]
+    words = [word if row in spread else None for row, word in enumerate(told)]
     said = [_said(models, unseen, row) for row in range(len(words))]
     models = replace(
         models,
         rule_trust=fit_rule_trust(data, words, said, unseen.distances),
         model_trust=fit_model_trust(data, words, said, unseen.distances),
+        caught=fit_caught(data, spread | healthy, told, said, unseen.distances),
         rule_transient=fit_rule_transient(data, words, models.transient, unseen.transient),
         confidence=fit_confidence(data.examples, models.transient, unseen.transient, repairs),
     )
@@ -114,8 +118,7 @@ def _out_of_fold(data: Prepared, choice: Choice, classes: Sequence[str]) -> Unse
         unseen.scores[np.ix_(test, columns)] = scores
         offsets = [models.transient.offsets.get(models.category.classes[best], 0.0) for best in scores.argmax(axis=1)]
         unseen.transient[test] = matrix @ models.transient.coef + models.transient.intercept + np.array(offsets)
-        known = [models.memory.known_share(document) for document in documents]
-        unseen.distances[test] = [models.patterns.distance(matrix[at], share) for at, share in enumerate(known)]
+        unseen.distances[test] = models.patterns.distances(matrix, np.array([models.memory.known_share(one) for one in documents]))
     # A category that a fold could not see gets the least of the scores.
     least = np.nanmin(unseen.scores, axis=1, keepdims=True)
     unseen.scores = np.where(np.isnan(unseen.scores), least, unseen.scores)
@@ -140,6 +143,11 @@ def _calibrated(models: TriageModels, data: Prepared, unseen: Unseen) -> TriageM
         patterns=replace(models.patterns, limit=limit),
         memory=set_threshold(models.memory, data),
     )
+
+
+def _went_on(data: Prepared) -> set[int]:
+    """Row numbers of the healthy texts that may look like a failure: only they tell what was caught from what failed."""
+    return {row for row, label in enumerate(data.labels) if label == NO_INCIDENT and data.features[row].went_on}
 
 
 def _spread(groups: Sequence[str], most: int) -> set[int]:

@@ -18,7 +18,7 @@ from airflow_oncall.triage.table import BATCH, FORMAT, Table
 TOLERANCE = 1e-3
 """Most that any probability may differ from the models' own."""
 SIZE_LIMIT = 1_000_000
-CHECKED = 200
+CHECKED = 100
 """Texts compared at export, spread evenly over those given."""
 _LARGEST = 32_767
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import signal
+from functools import cache
+
+from airflow_oncall.regexes import RegexSet
 
 _PATTERNS = tuple(
     (family, re.compile(pattern))
@@ -41,17 +44,19 @@ _PATTERNS = tuple(
          r"ContainerCannotRun|InvalidImageName|RunContainerError|CreateContainerError|FailedScheduling|Preempting|NodeLost|DeadlineExceeded)\b"),
     )
 )  # fmt: skip
-_WORDS = tuple((family, pattern) for family, pattern in _PATTERNS if family in {"signal", "aws", "azure", "spark", "grpc", "k8s"})
-"""Those that fit text without a digit; most clauses have none, and every pattern costs a microsecond."""
-_DIGIT = re.compile(r"\d")
 _SIGNAL_NUMBER = re.compile(r"(?i)\bsignal[ :=]+-?(\d{1,2})\b|\bnegsignal\.(SIG[A-Z]+)")
 _SIGNALS = {int(item): item.name for item in signal.Signals}
+
+
+@cache
+def _together() -> RegexSet:
+    return RegexSet([pattern for _, pattern in _PATTERNS])
 
 
 def codes(text: str) -> frozenset[str]:
     """Every code in one line or clause."""
     found: set[str] = set()
-    for family, pattern in _PATTERNS if _DIGIT.search(text) else _WORDS:
+    for family, pattern in map(_PATTERNS.__getitem__, _together().matching(text)):
         for match in pattern.finditer(text):
             value = next(filter(None, match.groups()), "")
             found.add(f"{family}:{value}")

@@ -1,9 +1,10 @@
 """The ladder: memory -> rules -> model -> unknown. Every step leaves a line in the diagnosis' evidence.
 
 1. A person labelled the like of it: a person beats a rule.
-2. Rules know what the world knows. The models say how far a rule can be trusted, and overrule it where they are surer.
-3. The category model knows what only this site knows; it is silent about a text unlike anything seen.
-4. What none of them knows is unknown, an anomaly: a person decides.
+2. A program that went on behind its trouble may have caught it: the models say how likely nothing failed.
+3. Rules know what the world knows. The models say how far a rule can be trusted, and overrule it where they are surer.
+4. The category model knows what only this site knows; it is silent about a text unlike anything seen.
+5. What none of them knows is unknown, an anomaly: a person decides.
 
 Without models rules stand alone, and their own estimates count.
 """
@@ -18,15 +19,25 @@ from airflow_oncall.incident import NO_INCIDENT, UNKNOWN, Diagnosis
 from airflow_oncall.triage.features import Features, read_features
 from airflow_oncall.triage.identifiers import identifiers
 from airflow_oncall.triage.memory import OUTCOME, Likeness
-from airflow_oncall.triage.models import Reading, RuleWord, TriageModels, contradiction_signals, rule_signals, transient_signals
+from airflow_oncall.triage.models import (
+    Reading,
+    RuleWord,
+    TriageModels,
+    caught_signals,
+    contradiction_signals,
+    rule_signals,
+    transient_signals,
+)
 from airflow_oncall.triage.rules import Finding, RuleBook
 
 RIVAL = 0.93
 """A finding of another category this close to the best one casts doubt on it."""
-CLEAR = 0.6
-"""P(a re-run can help) from which the answer is yes, and below whose complement it is no."""
+YES, NO = 0.7, 0.4
+"""P(a re-run can help) from which the answer is yes, and up to which it is no: a re-run in vain costs more than a question."""
 SURE_ALONE = 0.8
 """Where no rule speaks, a model's word below it names the category, but a person decides what is done."""
+EVEN = 0.5
+"""P(nothing failed) above which that is more likely than the failure that the rules speak of."""
 SHOWN = 4
 """Words shown of those that carried a judgement."""
 _MEMORY = re.compile(
@@ -94,8 +105,10 @@ def _ladder(features: Features, rules: RuleBook, models: TriageModels | None) ->
     like = models.memory.nearest(features)
     if like:
         return _remembered(like)
-    reading = models.read(features)
-    if word := rule_word(findings):
+    reading, word = models.read(features), rule_word(findings)
+    if caught := _caught(features, findings, word, models, reading):
+        return caught
+    if word:
         return _ruled(features, findings, word, models, reading)
     return _learned(models, reading, ("no rule fires", *(clause.text[:300] for clause in features.clauses[:1])))
 
@@ -120,14 +133,31 @@ def _ruled(features: Features, findings: Sequence[Finding], word: RuleWord, mode
     if models.rule_trust:
         trust = models.rule_trust.probability(rule_signals(word, reading.probabilities, reading.distance))
     evidence = _rule_evidence(findings)
-    if reading.category != word.category and models.model_trust and not reading.unlike and reading.probability >= models.sure:
+    settled = word.category == NO_INCIDENT and features.ended  # the job's own last word stands
+    contradicted = reading.category != word.category and not reading.unlike and reading.probability >= models.sure
+    if contradicted and models.model_trust and not settled:
         overruling = models.model_trust.probability(contradiction_signals(word, reading.probabilities, reading.distance))
         if overruling > trust:
             step = f"the models are surer ({overruling:.2f}) than the rule ({trust:.2f})"
             return replace(_learned(models, reading, (step, *evidence)), probability=overruling, anomaly=overruling < SURE_ALONE)
     evidence = (*evidence, _model_line(models, reading))
-    verdict = _Verdict(word.category, trust, word.transient, evidence, "rules", reading.unlike and word.category != NO_INCIDENT)
-    return _on_re_runs(features, verdict, models, reading)
+    if word.category == NO_INCIDENT:
+        return _Verdict(NO_INCIDENT, trust, None, evidence, "rules")
+    return _on_re_runs(features, _Verdict(word.category, trust, word.transient, evidence, "rules", reading.unlike), models, reading)
+
+
+def _caught(
+    features: Features, findings: Sequence[Finding], word: RuleWord | None, models: TriageModels, reading: Reading
+) -> _Verdict | None:
+    """No failure, where the models say that a program which went on behind its trouble had caught it."""
+    if models.caught is None or not features.went_on or (word and word.category == NO_INCIDENT):
+        return None
+    probability = models.caught.probability(caught_signals(word, features, reading.probabilities, reading.distance))
+    if probability <= EVEN:
+        return None
+    step = f"it was caught ({probability:.2f}), for the program went on; calm log records behind it: {features.behind}"
+    ruled = _rule_evidence(findings) if word else ()
+    return _Verdict(NO_INCIDENT, probability, None, (step, *ruled, _model_line(models, reading)), "model")
 
 
 def _on_re_runs(features: Features, verdict: _Verdict, models: TriageModels, reading: Reading) -> _Verdict:
@@ -145,7 +175,7 @@ def _on_re_runs(features: Features, verdict: _Verdict, models: TriageModels, rea
 
 
 def _clear(helps: float) -> bool | None:
-    return True if helps >= CLEAR else False if helps <= 1 - CLEAR else None
+    return True if helps >= YES else False if helps <= NO else None
 
 
 def _rule_evidence(findings: Sequence[Finding]) -> tuple[str, ...]:

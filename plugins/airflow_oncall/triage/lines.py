@@ -85,6 +85,8 @@ class Line:
     sqlstate: str = ""
     starts: bool = False
     """A log record starts here; the lines after it that start none belong to it."""
+    levels: int = 0
+    """How many prefixes named a level: with more than one, the last is the program's own and the others passed it on."""
 
     @property
     def is_companion(self) -> bool:
@@ -144,9 +146,8 @@ def _match(line: Line) -> Line | None:
     for pattern in _PREFIXES:
         if found := pattern.match(line.text, start.end() if start else 0):
             given = found.groupdict()
-            return Line(
-                given["text"], _level(given.get("level")) or line.level, given.get("source") or line.source, line.sqlstate, starts=True
-            )
+            level, source = _level(given.get("level")), given.get("source") or line.source
+            return Line(given["text"], level or line.level, source, line.sqlstate, True, line.levels + bool(level))
     return None
 
 
@@ -191,7 +192,7 @@ def _record_lines(record: dict[str, Any]) -> Iterator[Line]:
     text = str(record.get("event") or record.get("message") or record.get("msg") or "")
     extra = " ".join(f"{key}={record[key]}" for key in ("exit_code", "signal", "signal_name", "final_state") if key in record)
     for number, part in enumerate(f"{text} {extra}".strip().split("\n")):
-        yield Line(part[:LINE_LIMIT], level, source, str(record.get("state_code") or ""), starts=number == 0)
+        yield Line(part[:LINE_LIMIT], level, source, str(record.get("state_code") or ""), number == 0, int(bool(level)))
     for part in _exception_lines(record):
         yield Line(part[:LINE_LIMIT], level, source)
     if record.get("detail") and "error_severity" in record:

@@ -85,10 +85,13 @@ class Patterns:
 
     def distance(self, vector: Any, known: float) -> float:
         """How far a text lies from the nearest pattern, from 0 to 2; ``known`` is the share of its weight in known tokens."""
-        place = (vector @ self.components.T)[0]
-        length = math.sqrt(float((place * place).sum()))
-        cosine = float((self.centres @ place).max()) / length if length else 0.0
-        return 1 - known * cosine
+        return float(self.distances(vector, known)[0])
+
+    def distances(self, matrix: Any, known: Any) -> Any:
+        """The same of many texts: one row and one share each."""
+        places = matrix @ self.components.T
+        lengths = (places * places).sum(axis=1) ** 0.5
+        return 1 - known * (places @ self.centres.T).max(axis=1) / (lengths + (lengths == 0))
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,19 @@ def contradiction_signals(word: RuleWord, probabilities: Mapping[str, float], di
     return {"rule": logit(word.score), "contested": float(word.contested), "model": logit(best), "distance": distance}
 
 
+def caught_signals(word: RuleWord | None, features: Features, probabilities: Mapping[str, float], distance: float) -> dict[str, float]:
+    """What the calibration of :attr:`TriageModels.caught` reads, where the rules speak of a failure or do not speak at all."""
+    return {
+        "rule": logit(word.score) if word else 0.0,
+        "silent": float(word is None),
+        "model": logit(probabilities.get(NO_INCIDENT, 0.0)),
+        "distance": distance,
+        "behind": math.log1p(features.behind),
+        "came to its end": float(features.ended in ("success", "done")),
+        "exception": float(bool(features.chain)),
+    }
+
+
 def transient_signals(said: bool | None, probability: float) -> dict[str, float]:
     """What the calibration of a rule's word on re-runs reads; ``probability`` is the transient model's."""
     return {"yes": float(said is True), "no": float(said is False), "model": logit(probability)}
@@ -232,6 +248,8 @@ class TriageModels:
     """P(a rule's category is right); ``None`` where no rules were at hand in training."""
     model_trust: Calibration | None = None
     """P(the category model is right) where it contradicts a rule; ``None``: it never overrules."""
+    caught: Calibration | None = None
+    """P(nothing failed), where the rules speak of a failure, or do not speak, and the text itself does not say that it failed."""
     rule_transient: Calibration | None = None
     """P(a re-run can help), where a rule spoke."""
     confidence: Calibration = field(default_factory=lambda: Calibration({"transient": 1.0}))

@@ -37,6 +37,9 @@ TRANSIENT = {
 """Whether a re-run can help, by category; a rule that knows better says so."""
 UNPROVEN = 0.75
 """Factor where a rule is about a service that the text does not show."""
+TOGETHER = 40
+"""Patterns that one automaton searches for: with more of them its states multiply, with fewer it runs too often."""
+_JOKER = re.compile(r"[*?\[]")
 _CARRIERS = ("errno:", "http:", "exit:", "signal:", "grpc:")
 """Families of codes that only carry another cause: no better than words."""
 
@@ -81,8 +84,12 @@ class Rule:
     def _code(self, codes: frozenset[str]) -> str:
         if not codes or not self.codes:
             return ""
-        fitting = sorted(code for mask in self.codes for code in codes if code == mask or fnmatchcase(code, mask))
+        fitting = sorted(code for code in codes if code in self.codes or any(fnmatchcase(code, mask) for mask in self._masks))
         return next((code for code in fitting if not code.startswith(_CARRIERS)), fitting[0] if fitting else "")
+
+    @cached_property
+    def _masks(self) -> tuple[str, ...]:
+        return tuple(mask for mask in self.codes if _JOKER.search(mask))
 
 
 @dataclass(frozen=True)
@@ -103,10 +110,11 @@ class RuleBook:
     rules: tuple[Rule, ...] = ()
 
     @cached_property
-    def _wordings(self) -> tuple[list[int], RegexSet]:
-        """Places of the rules that have a pattern, and these patterns in the same order."""
+    def _wordings(self) -> list[tuple[list[int], RegexSet]]:
+        """Places of the rules that have a pattern, and these patterns in the same order, :data:`TOGETHER` at a time."""
         worded = [(place, rule.pattern) for place, rule in enumerate(self.rules) if rule.pattern]
-        return [place for place, _ in worded], RegexSet([pattern for _, pattern in worded])
+        parts = [worded[start : start + TOGETHER] for start in range(0, len(worded), TOGETHER)]
+        return [([place for place, _ in part], RegexSet([pattern for _, pattern in part])) for part in parts]
 
     @cached_property
     def _named(self) -> dict[str, set[int]]:
@@ -118,14 +126,21 @@ class RuleBook:
         return named
 
     @cached_property
-    def _coded(self) -> set[int]:
-        return {place for place, rule in enumerate(self.rules) if rule.codes}
+    def _coded(self) -> dict[str, set[int]]:
+        """Family of codes -> places of the rules that know some of it; those whose mask has no plain family stand under ``""``."""
+        coded: dict[str, set[int]] = {}
+        for place, rule in enumerate(self.rules):
+            for mask in rule.codes:
+                family = mask.partition(":")[0]
+                coded.setdefault("" if _JOKER.search(family) else family, set()).add(place)
+        return coded
 
     def firing(self, clause: Clause, service: str) -> list[tuple[Rule, float]]:
         """The rules that speak about ``clause``, in the order of the files, and the probability that each is right."""
-        places, wordings = self._wordings
-        worded = {places[found] for found in wordings.matching(clause.text)}
-        candidates = worded | self._named.get(clause.exception.rpartition(".")[2], set()) | (self._coded if clause.codes else set())
+        worded = {places[found] for places, wordings in self._wordings for found in wordings.matching(clause.text)}
+        families = {code.partition(":")[0] for code in clause.codes} | ({""} if clause.codes else set())
+        named = self._named.get(clause.exception.rpartition(".")[2], set())
+        candidates = worded.union(named, *(self._coded.get(family, ()) for family in families))
         strengths = ((self.rules[at], self.rules[at].strength(clause, service, at in worded)) for at in sorted(candidates))
         return [(rule, strength) for rule, strength in strengths if strength]
 
