@@ -50,12 +50,29 @@ def test_every_source_is_a_map_index_of_the_task_of_its_pool(include: Path) -> N
     [
         ("kind: files", "kind: tea_leaves", "tea_leaves"),
         ("timeout: 30", "timeout: -1", "timeout"),
-        ("name: loader", "name: gateway", "two sources are called 'gateway'"),
+        ("name: loader", "name: gateway", "another source is called 'gateway'"),
         ("path: /var/log/gateway/*.log", "paht: /var/log", "paht"),
     ],
 )
-def test_a_wrong_file_is_an_import_error_that_names_file_and_field(include: Path, old: str, new: str, problem: str) -> None:
+def test_a_wrong_entry_is_told_and_the_sources_around_it_are_polled(
+    include: Path, caplog: pytest.LogCaptureFixture, old: str, new: str, problem: str
+) -> None:
     (include / "sources.yaml").write_text(SOURCES.replace(old, new, 1))
-    (told,) = read().import_errors.values()
-    assert "sources.yaml" in told
-    assert problem in told
+    bag = read()
+    assert bag.import_errors == {}
+    poll: Any = bag.dags["oncall_poll"]
+    tasks = {task.task_id: task.expand_input.value["source"] for task in poll.tasks}
+    assert tasks["poll_slow_disks"] == ["orders-db"]
+    assert len(tasks["poll"]) == 2  # the wrong one is polled too, which reports it
+    assert problem in caplog.text
+    assert "sources.yaml" in caplog.text
+
+
+def test_a_file_that_is_no_yaml_is_one_source_that_cannot_be_read(include: Path) -> None:
+    (include / "sources.yaml").write_text("sources: [")
+    bag = read()
+    assert bag.import_errors == {}
+    poll: Any = bag.dags["oncall_poll"]
+    (task,) = poll.tasks
+    (name,) = task.expand_input.value["source"]
+    assert name.startswith("sources.yaml-")

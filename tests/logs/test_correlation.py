@@ -172,3 +172,13 @@ def test_a_comment_in_the_statement_is_a_sign_and_no_proof() -> None:
     still_running = replace(stock_update, operator="PythonOperator", state="running", ended_at=None)
     assert owner(deadlock(statement=commented), replace(stock_update, operator="PythonOperator")).is_believed
     assert not owner(deadlock(statement=commented), still_running).is_believed
+
+
+def test_a_field_that_names_dag_and_task_and_no_run_belongs_to_the_run_of_that_time() -> None:
+    spark = replace(stock_update, operator="SparkSubmitOperator")
+    job = noted(1, "job failed", signature="spark-job-failed", identifiers={"dag_id": spark.ref.dag_id, "task_id": spark.ref.task_id})
+    other = replace(spark, ref=replace(spark.ref, task_id="another"))
+    found = owner(job, other, spark)
+    assert (found.ref, found.correlation, found.is_believed) == (spark.ref, Correlation.INFERRED, True)
+    assert not owner(job, other).is_believed
+    assert not owner(job, spark, replace(spark, ref=replace(spark.ref, run_id="the day before"))).is_believed

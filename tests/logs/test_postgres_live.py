@@ -146,3 +146,9 @@ def test_a_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatc
 def test_a_cursor_of_another_version_is_quoted() -> None:
     with pytest.raises(SourceFailed, match=r"a cursor of a shape .*\{'seen': 3\}"):
         polled(live(), {"seen": 3})
+
+
+def test_a_server_that_is_too_old_is_refused_with_what_reads_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_oncall.capture.logs.postgres_live.OLDEST", 990_000)
+    with pytest.raises(SourceFailed, match=r"its server is PostgreSQL \d+.*postgres_live needs 14 or newer, use postgres_files"):
+        polled(live(), {})

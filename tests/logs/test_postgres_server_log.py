@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab.engines.postgres_server import Cluster
@@ -61,6 +63,10 @@ def told(record: Record) -> tuple[str, str, str, str | None]:
     return record.text, record.signature, record.severity, record.identifiers.get("pid")
 
 
+def told_first(record: Record) -> tuple[str, ...]:
+    return record.identifiers.get("pid", ""), record.text
+
+
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_every_format_and_prefix_tells_of_the_same_incidents(world: World, prefix: str) -> None:
     world.cluster.configure({**SETTINGS, "log_line_prefix": prefix.replace("'", "''")})
@@ -80,7 +86,8 @@ def test_every_format_and_prefix_tells_of_the_same_incidents(world: World, prefi
     world.logged()
     found = {format: polled(source, cursors[format]) for format, source in sources.items()}
     assert not any(problems for _, _, problems in found.values())
-    csv, json_, stderr = (found[format][0] for format in ("csvlog", "jsonlog", "stderr"))
+    # Processes that write at the same time come in another order in each file.
+    csv, json_, stderr = (sorted(found[format][0], key=told_first) for format in ("csvlog", "jsonlog", "stderr"))
 
     assert [told(one) for one in csv] == [told(one) for one in json_] == [told(one) for one in stderr]
     assert [one.identifiers for one in csv] == [one.identifiers for one in json_]
@@ -153,6 +160,75 @@ def test_rotation_and_truncation_lose_nothing_and_repeat_nothing(world: World, f
     again, cursor, _ = polled(source, polled(source, cursor)[1])
     assert not {one.position for one in again} & {one.position for one in later}
     assert polled(source, json.loads(json.dumps(cursor)))[0] == []
+
+
+@pytest.fixture
+def half_read(world: World, tmp_path: Path) -> tuple[Path, Any, list[str]]:
+    """A jsonlog of which one poll read the first row, the cursor behind it, and the positions of all its rows."""
+    world.fails("SELECT 'one'::int")
+    world.fails("SELECT 'two'::int")
+    world.logged()
+    log = tmp_path / "postgresql.json"
+    rows = [row for row in world.file("jsonlog").read_bytes().splitlines(keepends=True) if b'"ERROR"' in row]
+    log.write_bytes(b"".join(rows))
+    records, cursor, _ = polled(files(log, start="start"), {})
+    (place,) = cursor["files"].values()
+    place["offset"] = len(rows[0])  # as where the poll's time was over
+    return log, cursor, [record.position for record in records]
+
+
+def test_what_was_not_read_of_a_file_that_vanished_is_told(half_read: tuple[Path, Any, list[str]]) -> None:
+    log, cursor, _ = half_read
+    lost = log.stat().st_size - next(iter(cursor["files"].values()))["offset"]
+    log.rename(log.with_name("elsewhere"))
+    log.with_name("postgresql-2.json").write_bytes(b"")
+    source = files(log.parent / "*.json", start="start")
+    records, after, problems = polled(source, cursor)
+    assert records == []
+    assert [f"{log} vanished; {lost} bytes behind byte" in problem for problem in problems] == [True]
+    assert polled(source, after)[2] == []
+
+
+def test_what_was_not_read_of_a_truncated_file_is_told(half_read: tuple[Path, Any, list[str]]) -> None:
+    log, cursor, positions = half_read
+    log.write_bytes(log.read_bytes().splitlines(keepends=True)[-1])
+    records, after, problems = polled(files(log, start="start"), cursor)
+    assert [f"{log} was truncated or replaced; " in problem for problem in problems] == [True]
+    assert len(records) == 1
+    assert not {one.position for one in records} & set(positions)
+    assert polled(files(log, start="start"), after)[2] == []
+
+
+def test_a_file_that_was_packed_before_it_was_read_is_read_on_packed(half_read: tuple[Path, Any, list[str]]) -> None:
+    log, cursor, positions = half_read
+    log.with_name("postgresql.json.2.gz").write_bytes(gzip.compress(log.read_bytes()))
+    log.with_name("postgresql-2.json").write_bytes(b"")
+    log.unlink()
+    source = files(log.parent / "*.json", start="start")
+    records, after, problems = polled(source, cursor)
+    assert [one.position for one in records] == positions[1:]
+    assert (problems, polled(source, after)[0]) == ([], [])
+
+
+def test_a_file_that_was_copied_packed_and_truncated_is_read_on_in_its_copy(half_read: tuple[Path, Any, list[str]]) -> None:
+    log, cursor, positions = half_read
+    last = log.read_bytes().splitlines(keepends=True)[-1]
+    log.with_name("postgresql.json.1.gz").write_bytes(gzip.compress(log.read_bytes()))
+    log.write_bytes(last)
+    source = files(log, start="start")
+    records, after, problems = polled(source, cursor)
+    assert [one.position for one in records[:-1]] == positions[1:]
+    assert records[-1].position not in positions
+    assert (problems, polled(source, after)[0]) == ([], [])
+
+
+def test_a_packed_file_that_is_cut_off_is_told(half_read: tuple[Path, Any, list[str]]) -> None:
+    log, cursor, _ = half_read
+    log.with_name("postgresql.json.2.gz").write_bytes(gzip.compress(log.read_bytes())[:-20])
+    log.with_name("postgresql-2.json").write_bytes(b"")
+    log.unlink()
+    _, _, problems = polled(files(log.parent / "*.json", start="start"), cursor)
+    assert ["is cut off or broken" in problem for problem in problems] == [True]
 
 
 @pytest.mark.parametrize("format", ["csvlog", "jsonlog", "stderr"])

@@ -140,3 +140,36 @@ def test_a_time_without_a_zone_is_one_of_the_sources_zone() -> None:
 @pytest.mark.parametrize("line", ["no time at all", "2026-13-45 04:05:06 ERROR x", "2026-11-20 04:05:06.000 EET [7] ERROR:  x"])
 def test_a_time_that_cannot_be_told_is_none(line: str) -> None:
     assert happened_at(line) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-11-20 04:05:06,000 WARNING stock: canceling statement due to lock timeout; again in 0.2 s",
+        "2026-11-20 04:05:06,000 ERROR shop: cache-1 is unavailable: Connection refused; next address",
+        "row 7 left for the next run: could not obtain lock on row in relation orders",
+        "An error occurred (ParameterNotFound) when calling the GetParameter operation: /jobs/limit not found; default 5 is used",
+    ],
+)
+def test_what_a_program_says_that_it_deals_with_itself_is_no_trouble(line: str) -> None:
+    assert records(f"{line}\n") == []
+    assert records(f"{line.replace('; ', '. ').replace('left for the next run', 'failed')}\n".partition("again")[0] + "\n")
+
+
+def test_a_counted_try_that_another_one_or_success_follows_is_no_trouble_and_the_last_one_is() -> None:
+    tries = [f"2026-11-20 04:05:0{number},000 ERROR shop: try {number}: Read timed out. (read timeout=5)\n" for number in (1, 2, 3)]
+    assert [text[-42:] for _, text in records("".join(tries))] == [tries[2].strip()[-42:]]
+    assert records("".join(tries) + "2026-11-20 04:05:09,000 INFO shop: connected\n") == []
+
+
+CAUGHT = """\
+        2026-11-20 04:05:06,000 {level} shop: no rates of today yet
+        Traceback (most recent call last):
+          File "/opt/shop/load.py", line 7, in load
+        KeyError: 'rates'
+        """
+
+
+def test_an_exception_that_python_only_warns_of_was_caught() -> None:
+    assert records(CAUGHT.format(level="WARNING")) == []
+    assert records(CAUGHT.format(level="ERROR"))

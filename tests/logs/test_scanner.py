@@ -59,3 +59,34 @@ def test_a_missing_hyperscan_is_answered_with_the_extra_that_brings_it(monkeypat
     monkeypatch.setitem(sys.modules, "hyperscan", None)
     with pytest.raises(SourceFailed, match=r"airflow-oncall\[fast\]"):
         Scanner(shipped(), "fast")
+
+
+MENTIONED = b"An error occurred (NoSuchKey) when calling the GetObject operation: The specified key does not exist."
+
+
+@both
+@pytest.mark.parametrize(
+    "head", [b"2026-11-20 04:05:06,000 INFO shop: first run: ", b'{"level": "info", "logger": "shop", "event": "first run: ']
+)
+def test_what_a_program_mentions_at_level_info_is_no_trouble(engine: Engine, head: bytes) -> None:
+    assert found(Scanner(shipped(), engine), head + MENTIONED) == []
+
+
+@both
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"2026-11-20 04:05:06,000 ERROR shop: ",
+        b"",
+        b"[2026-11-20, 04:05:06 UTC] {logging_mixin.py:190} INFO - ",
+        b'{"level": "info", "logger": "task.stdout", "event": "',
+        b"[2026-11-20, 04:05:06 UTC] {logging_mixin.py:190} INFO - 2026-11-20 04:05:06,000 ERROR shop: ",
+    ],
+)
+def test_what_is_an_error_or_was_only_printed_is_trouble_whatever_level_the_printing_had(engine: Engine, head: bytes) -> None:
+    [(signature, _)] = found(Scanner(shipped(), engine), head + MENTIONED)
+    assert signature == "cloud-object-missing"
+
+
+def test_a_line_of_level_info_is_trouble_where_its_signature_says_so() -> None:
+    assert found(Scanner(shipped()), b"[2026-11-20, 04:05:06 UTC] {local_task_job_runner.py:302} INFO - Task exited with return code -9")

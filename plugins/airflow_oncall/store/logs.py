@@ -5,11 +5,13 @@ The cursor is compared before it is set: of two pollers of one source, the slowe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import ARRAY, Connection, Engine, String, any_, bindparam, delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from airflow_oncall.errors import StoreError
 from airflow_oncall.incident import Correlation, Incident, Kind, LogEvent, State, TaskRef
@@ -110,7 +112,11 @@ class SqlLogs:
         if not new:
             return 0
         ids, opened = self._incidents(connection, new)
-        connection.execute(insert(log_events), [log_event_values(event) | {"incident_id": ids[event.incident_key]} for event in new])
+        rows = [log_event_values(event) | {"incident_id": ids[event.incident_key]} for event in new]
+        if connection.dialect.driver == "psycopg":
+            _copy(connection, rows)
+        else:
+            connection.execute(insert(log_events), rows)
         return opened
 
     def _incidents(self, connection: Connection, events: Sequence[LogEvent]) -> tuple[dict[str, int], int]:
@@ -133,6 +139,20 @@ class SqlLogs:
         return {by_digest[row.key]: row.id for row in known}, len(missing)
 
 
+def _copy(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows of ``log_events`` by COPY, in the connection's transaction. None of them is there: their source's cursor is locked."""
+    import psycopg
+
+    names = list(rows[0])
+    statement = f"COPY {log_events.name} ({', '.join(names)}) FROM STDIN"
+    try:
+        with connection.connection.cursor() as cursor, cursor.copy(statement) as copy:  # type: ignore[attr-defined]
+            for row in rows:
+                copy.write_row([json.dumps(value) if isinstance(value, dict) else value for value in row.values()])
+    except psycopg.Error as error:  # past SQLAlchemy, which would have wrapped it
+        raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
+
+
 def _unknown(connection: Connection, events: Sequence[LogEvent]) -> list[LogEvent]:
     """Events that are not stored, each once."""
     by_key = {digest(event.key): event for event in events}
@@ -142,7 +162,11 @@ def _unknown(connection: Connection, events: Sequence[LogEvent]) -> list[LogEven
 
 
 def _stored(connection: Connection, keys: Sequence[str]) -> Iterator[str]:
-    """Those of the keys that are stored; a database takes only so many parameters at once."""
+    """Those of the keys that are stored; SQLite takes only so many parameters at once."""
+    if connection.dialect.name == "postgresql":
+        given = bindparam("given", list(keys), ARRAY(String))
+        yield from connection.execute(select(log_events.c.key).where(log_events.c.key == any_(given))).scalars()
+        return
     for start in range(0, len(keys), AT_ONCE):
         some = keys[start : start + AT_ONCE]
         yield from connection.execute(select(log_events.c.key).where(log_events.c.key.in_(some))).scalars().all()

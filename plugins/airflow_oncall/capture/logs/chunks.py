@@ -36,10 +36,10 @@ class Chunk:
     """What is wrong with it, for behind the file's name."""
     is_text: bool = True
 
-    def raw(self, start: int, end: int) -> bytes:
-        """The bytes of the file between these places of the block."""
-        part = bytes(self.block[start:end])
-        return part.decode("utf-8").encode(self.encoding) if self.encoding else part
+    def raw(self, start: int, end: int) -> bytes | memoryview:
+        """The bytes of the file between these places of the block; a view of them must be gone before the next chunk is asked for."""
+        part = memoryview(self.block)[start:end]
+        return str(part, "utf-8").encode(self.encoding) if self.encoding else part
 
     def offset(self, at: int) -> int:
         """Bytes of the file in front of this place of the block."""

@@ -7,8 +7,9 @@ file was quiet for ``settle_seconds``, or until nobody writes to the file any mo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -25,6 +26,8 @@ from airflow_oncall.capture.logs.stamps import happened_at
 
 BATCH = 1_000
 """Records of one batch."""
+STRETCH = 16 << 20
+"""Bytes after which a batch is handed on, however few records they had."""
 COMPARED = 1 << 20
 """Last bytes of what is left out at the start that a copy must share."""
 
@@ -73,11 +76,21 @@ class _Reading:
     begun: int
     places: dict[str, Place]
     problems: list[str]
+    records: list[Record] = field(default_factory=list)
+    """Those in front of the places that are in no batch yet."""
+    passed: int = 0
+    """Bytes since the last batch."""
     lasting: list[str] = field(default_factory=list)
     dumps: dict[str, tuple[Place, dict[str, Any]]] = field(default_factory=dict)
 
-    def batch(self, records: Sequence[Record]) -> Batch:
+    @property
+    def is_full(self) -> bool:
+        """Whether a batch should be handed on."""
+        return len(self.records) >= BATCH or self.passed >= STRETCH
+
+    def batch(self) -> Batch:
         """What was read since the last batch."""
+        records, self.records, self.passed = self.records, [], 0
         fresh = [problem for problem in self.problems if problem not in self.before.told and problem not in self.lasting]
         self.lasting += [problem for problem in self.problems if problem not in self.lasting]
         self.problems.clear()
@@ -119,8 +132,8 @@ class FileSource:
         else:
             for seen, place, is_sealed in work.todo:
                 yield from self._file(seen, place, is_sealed, reading)
-        last = reading.batch([])
-        if last.problems or last.cursor != before.model_dump(mode="json") or not cursor:
+        last = reading.batch()
+        if last.records or last.problems or last.cursor != before.model_dump(mode="json") or not cursor:
             yield last
 
     def _at_end(self, seen: Seen, place: Place, reading: _Reading) -> Place:
@@ -161,13 +174,14 @@ class FileSource:
             reading.problems.append(f"{place.path} {chunk.problem}")
         hits = self.scanner.hits(chunk.block, 0, chunk.end) if chunk.is_text else iter(())
         found, reached = spans(chunk.block, hits, 0, chunk.end), 0
-        few = list(islice(found, BATCH))
-        while few or reached < chunk.end:
-            end = min(few[-1].end + 1, chunk.end) if len(few) == BATCH else chunk.end
-            place, reached = place.behind(chunk.raw(reached, end)), end
+        while reached < chunk.end:
+            few = list(islice(found, BATCH - len(reading.records)))
+            reading.records += [self._record(place, chunk, span) for span in few]
+            end = min(few[-1].end + 1, chunk.end) if len(reading.records) == BATCH else chunk.end
+            place, reading.passed, reached = place.behind(chunk.raw(reached, end)), reading.passed + end - reached, end
             reading.places[place.key] = place
-            yield reading.batch([self._record(place, chunk, span) for span in few])
-            few = list(islice(found, BATCH))
+            if reading.is_full:
+                yield reading.batch()
 
     def _record(self, place: Place, chunk: Chunk, span: Span) -> Record:
         text = decode(bytes(chunk.block[span.start : span.end])).lstrip("\ufeff\0").rstrip()
@@ -177,7 +191,7 @@ class FileSource:
             happened_at=happened_at(text, self.zone),
             signature=span.signature.id,
             severity=span.signature.severity,
-            identifiers=_written_for(place.path),
+            identifiers=written_for(place.path),
         )
 
 
@@ -188,6 +202,7 @@ _TASK_LOG = re.compile(
 """Where Airflow itself puts the log of a try, unless told otherwise."""
 
 
-def _written_for(path: str) -> dict[str, str]:
+@lru_cache(maxsize=256)
+def written_for(path: str) -> Mapping[str, str]:
     found = _TASK_LOG.search(path)
     return {"path": path} | ({name: value for name, value in found.groupdict().items() if value} if found else {})

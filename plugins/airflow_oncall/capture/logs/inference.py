@@ -29,6 +29,8 @@ NOBODYS = 1.5
 SAME_STATEMENT, SIMILAR_STATEMENT, NAMED, TASK_NAMED, SAME_HOST, OTHER_HOST = 5.0, 2.0, 3.5, 1.5, 1.5, -6.0
 COMMENTED = 2.5
 """A comment in the statement names it. Anybody can write one: by itself it is not enough to be believed."""
+SAME_TASK, OTHER_TASK = 5.0, -6.0
+"""A field of the engine names DAG and task and no run, as OpenLineage's parent job does: time tells the run."""
 SAME_ENGINE, OTHER_ENGINE, SAME_USER, FAILED, SUCCEEDED = 1.5, -3.0, 1.0, 1.5, -1.5
 
 LOCAL = "[local]"
@@ -93,12 +95,19 @@ def weigh(record: Record, moment: datetime, candidates: Sequence[Candidate]) -> 
 
 
 def _log_odds(record: Record, moment: datetime, candidate: Candidate) -> float:
-    return sum(sign(record, moment, candidate) for sign in (_statement, _comment, _name, _host, _engine, _user, _end))
+    return sum(sign(record, moment, candidate) for sign in (_task, _statement, _comment, _name, _host, _engine, _user, _end))
 
 
 def _engine_of(record: Record) -> str:
     """The engine that a record is of: its signature begins with it."""
     return record.signature.partition("-")[0]
+
+
+def _task(record: Record, moment: datetime, candidate: Candidate) -> float:
+    dag_id, task_id = (record.identifiers.get(name, "") for name in ("dag_id", "task_id"))
+    if not (dag_id and task_id):
+        return 0.0
+    return SAME_TASK if (dag_id, task_id) == (candidate.view.ref.dag_id, candidate.view.ref.task_id) else OTHER_TASK
 
 
 def _statement(record: Record, moment: datetime, candidate: Candidate) -> float:

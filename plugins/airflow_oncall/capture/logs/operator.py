@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 
-from airflow_oncall.capture.logs.configured import Configured, read_sources
+from airflow_oncall.capture.logs.configured import Configured, Wrong, usable_sources
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,7 +45,9 @@ class PollLogsOperator(BaseOperator):
         return self._poll(datetime.fromisoformat(until))
 
     def _poll(self, until: datetime) -> dict[str, Any]:
-        configured = read_sources().named(self.source)
+        configured = self._configured()
+        if isinstance(configured, Wrong):
+            return asdict(report_wrong(configured))
         hung = f"source {self.source!r} hung for more than {configured.timeout:.0f} s; raise its timeout, or look what holds it up"
         try:
             with timeout(configured.timeout, hung):
@@ -57,6 +59,10 @@ class PollLogsOperator(BaseOperator):
         if self.every is not None and datetime.now(timezone.utc) + self.every < until:
             self._wait(self.every, until)
         return asdict(result)
+
+    def _configured(self) -> Configured | Wrong:
+        sources, wrong = usable_sources()
+        return next((one for one in wrong if one.name == self.source), None) or sources.named(self.source)
 
     def _wait(self, every: timedelta, until: datetime) -> None:
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
@@ -77,6 +83,15 @@ def poll_source(configured: Configured) -> PollResult:
         return poll(configured.source(), store.logs, task_instances_around(open_api()), configured.seconds)
     finally:
         store.leases.release(turn, me)
+
+
+def report_wrong(wrong: Wrong) -> PollResult:
+    """An entry that is wrong is an incident, once, as a source that cannot be read."""
+    from airflow_oncall.capture.logs.polling import PollResult, report_unreadable
+    from airflow_oncall.store import open_store
+
+    opened = report_unreadable(wrong.name, open_store().logs, f"{wrong.problem}; correct it, `airflow oncall doctor` checks the file")
+    return PollResult(wrong.name, incidents=opened, problems=[wrong.problem], is_done=False)
 
 
 def report_hung(configured: Configured, problem: str) -> None:

@@ -6,10 +6,11 @@ import hashlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from functools import cache, lru_cache
 from itertools import islice
 
 from airflow_oncall.capture.fingerprint import fingerprint, normalised
@@ -34,6 +35,7 @@ MOST_INSTANCES = 2_000
 """Task instances of one time that are weighed."""
 AHEAD = timedelta(minutes=5)
 """A record from further in the future has a wrong clock: the time of reading is taken."""
+_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 UNREADABLE, PROBLEM, MORE = "source-unreadable", "source-problem", "more-like-this"
 
 
@@ -110,7 +112,12 @@ def _events(source: str, batch: Batch, logs: SqlLogs, around: Around | None, kin
 def events_of(source: str, records: Sequence[Record], times: Sequence[datetime], found: Sequence[Owner]) -> list[LogEvent]:
     """One event for each kind of trouble of each task instance; records of DAGs that are not watched are left out."""
     kinds = _kinds(zip(records, times, found, strict=True))
-    return collapsed(event_of(source, record, at, owner, count) for record, at, owner, count in kinds)
+    masked = cache(_masked)  # for one batch only: Airflow may know more secrets by the next
+    return collapsed(event_of(source, record, at, owner, count, masked) for record, at, owner, count in kinds)
+
+
+def _masked(value: str) -> str:
+    return redact(value, NAME_LIMIT)
 
 
 def _kinds(rows: Iterable[tuple[Record, datetime, Owner]]) -> Iterator[tuple[Record, datetime, Owner, int]]:
@@ -120,13 +127,21 @@ def _kinds(rows: Iterable[tuple[Record, datetime, Owner]]) -> Iterator[tuple[Rec
     for record, at, owner in rows:
         if owner.ref and not is_watched(owner.ref.dag_id):
             continue
-        kind = (record.signature, normalised(cause_line(record.text)), owner.ref)
+        kind = (record.signature, _wording(cause_line(record.text).encode("utf-8", "replace").translate(_ONE_DIGIT)), owner.ref)
         first.setdefault(kind, (record, at, owner))
         counts[kind] += 1
     return ((*one, counts[kind]) for kind, one in first.items())
 
 
-def event_of(source: str, record: Record, at: datetime, owner: Owner = NOBODY, count: int = 1) -> LogEvent:
+@lru_cache(maxsize=4_096)
+def _wording(line: bytes) -> str:
+    """Lines that differ in their digits only are normalised once: no word is kept that has one."""
+    return normalised(line.decode())
+
+
+def event_of(
+    source: str, record: Record, at: datetime, owner: Owner = NOBODY, count: int = 1, masked: Callable[[str], str] = _masked
+) -> LogEvent:
     """A record as it is stored: redacted, then truncated."""
     text = redact(record.text, TEXT_LIMIT)
     guessed = {} if owner.is_believed or owner.ref is None else {"perhaps": f"{owner.ref} ({owner.probability:.0%})"}
@@ -138,7 +153,7 @@ def event_of(source: str, record: Record, at: datetime, owner: Owner = NOBODY, c
         fingerprint=fingerprint((record.signature,), cause_line(text), None),
         signature=record.signature[:NAME_LIMIT],
         severity=record.severity[:20],
-        identifiers={name: redact(value, NAME_LIMIT) for name, value in record.identifiers.items()},
+        identifiers={name: masked(value) for name, value in record.identifiers.items()},
         claimed=claims(text) | guessed,
         ref=owner.ref if owner.is_believed else None,
         try_number=owner.try_number if owner.is_believed else 0,

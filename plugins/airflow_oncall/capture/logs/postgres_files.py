@@ -9,10 +9,12 @@ What reads a folder is behind :class:`LogFolder`; ``postgres_sql`` has one that 
 from __future__ import annotations
 
 import glob
+import gzip
 import hashlib
 import os
 import stat
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,7 +35,7 @@ HEAD = 1_024
 SETTLING = 0.2
 """Seconds after which the last message of a stderr log is taken for whole: its DETAIL and STATEMENT are written with it."""
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
-"""Rotated files that were packed; they were read before that."""
+"""Rotated files that were packed. What was not read before that is read from those of gzip."""
 Start = Literal["end", "start"]
 
 
@@ -57,8 +59,11 @@ class LogFolder(Protocol):
     def files(self) -> Sequence[LogFile]:
         """What is there. Raises ``SourceFailed``."""
 
+    def packed(self) -> Sequence[str]:
+        """Names of files there that were packed and can be read, the newest first."""
+
     def read(self, file: LogFile, offset: int, length: int) -> bytes:
-        """Bytes from an offset, fewer at the end. Raises :class:`Unreadable`."""
+        """Bytes from an offset, unpacked, fewer at the end. Raises :class:`Unreadable`."""
 
 
 class ServerSettings(BaseModel):
@@ -77,6 +82,9 @@ class _Place(BaseModel):
     offset: int
     generation: int = 0
     """How often it was written anew with the same first line."""
+    name: str = ""
+    size: int = 0
+    """As last listed; what was not read of it is lost when the file is."""
 
 
 class _Cursor(BaseModel):
@@ -110,10 +118,32 @@ class LogReader:
         listed = sorted(self.folder.files(), key=lambda file: (file.modified, file.name))
         known = {file.identity for file in listed}
         self._places = {identity: place for identity, place in before.files.items() if identity in known}
+        for identity in before.files.keys() - known:
+            yield from self._gone(identity, before.files[identity], "vanished")
         for file in self._followed(listed):
             yield from self._file(file, from_end=not cursor and self.start == "end")
         if self._state() != self._given or self.problems:
             yield self._batch(())
+
+    def _gone(self, identity: str, place: _Place, fate: str) -> Iterator[Batch]:
+        """The rest of what is not there any more, from what it was packed into; else what is lost of it is told."""
+        packed = next((file for name in self.folder.packed() if self._is_of(file := LogFile(name, identity, 0), place)), None)
+        if packed is None:
+            if place.offset < place.size:
+                lost = f"{place.size - place.offset} bytes behind byte {place.offset} that were not read are lost"
+                self.problems.append(f"{place.name} {fate}; {lost}")
+            return
+        self._places[identity] = place  # a poll that is stopped in here goes on in here
+        try:
+            yield from self._blocks(packed, place)
+        except Unreadable as error:
+            self.problems.append(str(error))
+        self._places.pop(identity, None)
+
+    def _is_of(self, file: LogFile, place: _Place) -> bool:
+        with suppress(Unreadable):
+            return self._head(file) == place.head
+        return False
 
     def _followed(self, listed: Sequence[LogFile]) -> list[LogFile]:
         """Files that grew. Of files that differ in their ending only, which hold the same messages, the best one is begun."""
@@ -134,6 +164,9 @@ class LogReader:
             place = self._place(file)
             if place is None:
                 return
+            known = self._places.get(file.identity)
+            if known and (known.head, known.generation) != (place.head, place.generation):
+                yield from self._gone(file.identity, known, "was truncated or replaced")
             if from_end:
                 self._places[file.identity] = place.model_copy(update={"offset": self._last_line_end(file)})
                 return
@@ -143,14 +176,19 @@ class LogReader:
 
     def _place(self, file: LogFile) -> _Place | None:
         """Where to read on; ``None`` while the file has no whole first line."""
+        head, known = self._head(file), self._places.get(file.identity)
+        if head is None:
+            return None
+        if known and known.head == head and known.offset <= file.size:
+            return known.model_copy(update={"name": file.name, "size": file.size})
+        generation = known.generation + 1 if known and known.head == head else 0
+        return _Place(head=head, offset=0, generation=generation, name=file.name, size=file.size)
+
+    def _head(self, file: LogFile) -> str | None:
+        """Digest of the first line, ``None`` while it is not whole."""
         start = self.folder.read(file, 0, HEAD)
         line, ended, _ = start.partition(b"\n")
-        if not ended and len(start) < HEAD:
-            return None
-        head, known = hashlib.sha256(line).hexdigest()[:12], self._places.get(file.identity)
-        if known is None or known.head != head:
-            return _Place(head=head, offset=0)
-        return known if known.offset <= file.size else _Place(head=head, offset=0, generation=known.generation + 1)
+        return hashlib.sha256(line).hexdigest()[:12] if ended or len(start) == HEAD else None
 
     def _last_line_end(self, file: LogFile) -> int:
         offset = max(0, file.size - BLOCK)
@@ -174,7 +212,7 @@ class LogReader:
                 return
 
     def _dialect(self, file: LogFile) -> Dialect:
-        format = format_of(file.name, self.folder.read(file, 0, HEAD)) if self.format == "auto" else self.format
+        format = format_of(file.name.removesuffix(".gz"), self.folder.read(file, 0, HEAD)) if self.format == "auto" else self.format
         return Dialect(format, LinePrefix(self.settings.log_line_prefix), self.settings.log_timezone)
 
     def _block(self, file: LogFile, offset: int, dialect: Dialect) -> tuple[Parsed, bool]:
@@ -238,12 +276,20 @@ class LocalFolder:
             return [entry.path for entry in os.scandir(self._path)]
         return [self._path] if os.path.exists(self._path) else glob.glob(self._path, recursive=True)
 
+    def packed(self) -> list[str]:
+        """Those beside the files that the path names, also of names that a glob for unpacked ones leaves out."""
+        folders = {self._path if os.path.isdir(self._path) else os.path.dirname(path) for path in self._paths() or [self._path]}
+        found = [path for folder in folders for path in glob.glob(os.path.join(glob.escape(folder), "*.gz"))]
+        return sorted(found, key=lambda path: -one.modified if (one := _listed(path)) else 0)
+
     def read(self, file: LogFile, offset: int, length: int) -> bytes:
         """See :class:`LogFolder`."""
         try:
-            with open(file.name, "rb") as opened:
+            with gzip.open(file.name) if file.name.endswith(".gz") else open(file.name, "rb") as opened:
                 opened.seek(offset)
                 return opened.read(length)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise Unreadable(f"{file.name} is cut off or broken: {error}") from error
         except OSError as error:
             raise Unreadable(f"{file.name} cannot be read: {error.strerror}; the account that polls needs the right to read it") from error
 

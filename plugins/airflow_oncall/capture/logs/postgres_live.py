@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _QUERY_LIMIT = 4_000
+OLDEST = 140_000
+"""PostgreSQL 14, whose ``pg_locks`` says since when a session waits."""
 _LISTED = 20
 _SESSIONS = """
 SELECT a.pid, coalesce(datname, '') AS database, coalesce(usename, '') AS user, application_name, coalesce(state, '') AS state,
@@ -154,6 +156,11 @@ class PostgresLiveSource:
     def _look(self, connection: Connection[tuple[Any, ...]], look: _Look) -> None:
         from psycopg.rows import class_row, dict_row
 
+        if connection.info.server_version < OLDEST:
+            version = connection.info.parameter_status("server_version")
+            raise SourceFailed(
+                f"source {self.name!r}: its server is PostgreSQL {version}; postgres_live needs 14 or newer, use postgres_files"
+            )
         server = connection.cursor(row_factory=dict_row).execute(_SERVER).fetchone()
         assert server is not None, "a SELECT without FROM has one row"
         if not server["allowed"]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from airflow_oncall.capture.logs.postgres_files import LogFile, LogReader, ServerSettings, Start
+from airflow_oncall.capture.logs.postgres_files import PACKED, LogFile, LogReader, ServerSettings, Start
 from airflow_oncall.capture.logs.postgres_rows import Format
 from airflow_oncall.capture.logs.source import Batch, Cursor, SourceFailed
 from airflow_oncall.capture.redact import redact
@@ -140,12 +140,16 @@ class _ServerFolder:
 
     def files(self) -> list[LogFile]:
         query = "SELECT name, size, extract(epoch FROM modification)::float8 FROM pg_ls_logdir()"
-        found = [LogFile(name, name, size, modified) for name, size, modified in self._connection.execute(query)]
+        listed = self._connection.execute(query)
+        found = [LogFile(name, name, size, modified) for name, size, modified in listed if not name.endswith(PACKED)]
         if not found:
             raise SourceFailed(
                 f"source {self._name!r}: the server's log_directory is empty; logging_collector must be on for PostgreSQL to write files"
             )
         return found
+
+    def packed(self) -> tuple[str, ...]:
+        return ()  # it would have to be unpacked in the server
 
     def read(self, file: LogFile, offset: int, length: int) -> bytes:
         query = "SELECT pg_read_binary_file(current_setting('log_directory') || '/' || %s, %s, %s, true)"

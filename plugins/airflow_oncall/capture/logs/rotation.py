@@ -56,7 +56,7 @@ class Place(BaseModel):
     changed: int = 0
     """Nanoseconds: when it had been changed last as it was read."""
 
-    def behind(self, part: bytes) -> Place:
+    def behind(self, part: bytes | memoryview) -> Place:
         """The place behind these bytes, which are the next ones of the file."""
         tail = part[-TAIL:]
         update = {
@@ -309,5 +309,5 @@ def _head(one: Seen, problems: list[str]) -> bytes | None:
         return None
 
 
-def _digest(head: bytes) -> str:
+def _digest(head: bytes | memoryview) -> str:
     return hashlib.sha256(head).hexdigest()[:16]

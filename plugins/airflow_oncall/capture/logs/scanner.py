@@ -25,6 +25,20 @@ _QUIET = re.compile(
 )
 """Levels at which nobody reports trouble."""
 
+_LEVEL = re.compile(rb"(?:^|[\]}| -])(INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE|PANIC)(?=[ :\]|-])|(?<=\"level\": \")info(?=\")")
+_CAPTURED = re.compile(rb"task\.std(?:out|err)|logging_mixin\.py|[Ss]ubprocess|python_virtualenv|std(?:out|err) [FP] ")
+"""Lines that one program took from another: the first level is that of all of them and tells nothing."""
+
+
+def _is_mentioned(line: bytes) -> bool:
+    """Whether the program that wrote the line gave it the level INFO."""
+    if b"INFO" not in line and b'"info"' not in line:
+        return False
+    levels = _LEVEL.findall(line)
+    if levels and _CAPTURED.search(line):
+        del levels[0]
+    return bool(levels) and levels[-1] in (b"INFO", b"")
+
 
 def _is_quiet(line: bytes) -> bool:
     return (b"DEBUG" in line or b"NOTICE" in line or b"TRACE" in line) and bool(_QUIET.match(line))
@@ -66,7 +80,13 @@ class Scanner:
     def name(self, line: bytes) -> Signature | None:
         """The signature that names this line best, ``None`` if it is no trouble."""
         places = self._set.Match(line)
-        return self.signatures[min(places)] if places and not _is_quiet(line) else None
+        if not places or _is_quiet(line):
+            return None
+        ordered: list[int] = sorted(places)
+        best = self.signatures[ordered[0]]
+        if not best.mentioned or not _is_mentioned(line):
+            return best
+        return next((one for one in map(self.signatures.__getitem__, ordered) if not one.mentioned), None)
 
     def all_of(self, line: bytes) -> list[Signature]:
         """Every signature that occurs in this line, the one that names it first."""

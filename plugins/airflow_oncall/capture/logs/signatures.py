@@ -83,6 +83,8 @@ class Signature(BaseModel):
     severity: Literal["FATAL", "ERROR", "WARNING"] = "ERROR"
     generic: bool = False
     """It says only that something is wrong; another signature of the same record names it."""
+    mentioned: bool = False
+    """Healthy programs mention it too: what they say at level INFO is no trouble then."""
     pattern: Annotated[str, AfterValidator(_expression)]
     match: list[_Line] = Field(min_length=1)
     """Lines that it must find."""

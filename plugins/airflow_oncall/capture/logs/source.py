@@ -28,7 +28,7 @@ class SourceFailed(OnCallError):
     """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One trouble as a source shows it: a log record with the lines that belong to it, or an engine's own report."""
 

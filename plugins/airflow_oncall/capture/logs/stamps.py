@@ -8,9 +8,8 @@ from functools import lru_cache
 
 _LOOKED_AT = 160
 _STAMP = re.compile(
-    r"(?<!\d)(?:(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)|(?P<y>\d\d)/(?P<m>\d\d)/(?P<d>\d\d))[T ,]{1,2}"
-    r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))? ?"
-    r"(?P<zone>Z\b|UTC\b|GMT\b|[+-]\d\d:?\d\d\b|(?!ERROR|FATAL|WARN|INFO|DEBUG|TRACE|PANIC)[A-Z]{3,5}\b(?= *[\[\]|,]))?"
+    r"(?<!\d)(?:(\d{4}-\d\d-\d\d)|(\d\d)/(\d\d)/(\d\d))[T ,]{1,2}(\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))? ?"
+    r"(Z\b|UTC\b|GMT\b|[+-]\d\d:?\d\d\b|(?!ERROR|FATAL|WARN|INFO|DEBUG|TRACE|PANIC)[A-Z]{3,5}\b(?= *[\[\]|,]))?"
 )
 """Airflow, log4j, Python's logging, PostgreSQL, JSON lines and whatever else writes ISO 8601."""
 _UNIVERSAL = frozenset({"Z", "UTC", "GMT"})
@@ -24,12 +23,11 @@ def happened_at(text: str, zone: tzinfo = timezone.utc) -> datetime | None:
     found = _STAMP.search(text, 0, _LOOKED_AT)
     if not found:
         return None
-    year, month, day = (found["year"] or f"20{found['y']}", found["month"] or found["m"], found["day"] or found["d"])
-    hour, minute, second = map(int, found.group("hour", "minute", "second"))
-    fraction = int((found["fraction"] or "0")[:6].ljust(6, "0"))
+    date, year, month, day, clock, fraction, word = found.groups()
+    moment = f"{date or f'20{year}-{month}-{day}'} {clock}.{(fraction or '')[:6]:0<6}+00:00"
     try:
-        told = datetime(int(year), int(month), int(day), hour, minute, second, fraction, _zone(found["zone"], zone))
-        return told.astimezone(timezone.utc)
+        told, own = datetime.fromisoformat(moment), _zone(word, zone)
+        return told if own is timezone.utc else told.replace(tzinfo=own).astimezone(timezone.utc)
     except (ValueError, OverflowError):
         return None
 
