@@ -16,20 +16,23 @@ from tests.packaging.installation import ROOT, Installation
 from airflow_oncall.training import NAME
 
 ANSWERED = """
-import json, os, sys, threading, time, traceback
+import faulthandler, json, os, sys, threading, time, traceback
 from airflow.dag_processing.dagbag import DagBag
 
 from fastapi.testclient import TestClient
 from airflow.api_fastapi.app import create_app
 
+faulthandler.dump_traceback_later(540, exit=True)  # a run that hangs says where
 dags, answer = sys.argv[1:]
+app = create_app(apps="core")  # before there are two threads, which may wait for each other while they import
+dag = DagBag(dags, bundle_name="dags-folder").dags["oncall_train"]
 asked = []
 
 def person():
-    with TestClient(create_app(apps="core")) as api:
+    with TestClient(app) as api:
         token = api.post("/auth/token", json={"username": "ada", "password": "secret"}).json()["access_token"]
         signed_in = {"Authorization": f"Bearer {token}"}
-        until = time.monotonic() + 180
+        until = time.monotonic() + 500
         while not asked and time.monotonic() < until:
             time.sleep(0.5)
             found = api.get("/api/v2/dags/oncall_train/dagRuns/~/hitlDetails", headers=signed_in, params={"response_received": "false"})
@@ -47,7 +50,7 @@ def or_end():
         os._exit(1)
 
 threading.Thread(target=or_end, daemon=True).start()
-run = DagBag(dags, bundle_name="dags-folder").dags["oncall_train"].test()
+run = dag.test()
 ended = {one.task_id: {"state": str(one.state), "result": one.xcom_pull(task_ids=one.task_id)} for one in run.get_task_instances()}
 print()
 print(json.dumps({"asked": [asked[0]["subject"], asked[0]["body"]], **ended}, default=str))
@@ -67,7 +70,7 @@ Train = Callable[[str], dict[str, Any]]
 @pytest.fixture
 def somewhere(tmp_path: Path, airflow_database: Path) -> Installation:
     """An AIRFLOW_HOME with an empty database and a user who answers questions."""
-    home = Installation(Path(sys.executable), tmp_path / "home")
+    home = Installation(Path(sys.executable), tmp_path / "home", patience=600)
     shutil.copy(airflow_database, home.home)
     (home.home / "passwords.json").write_text(json.dumps({"ada": "secret"}))
     return home

@@ -55,6 +55,8 @@ class Installation:
 
     python: Path
     home: Path
+    patience: float = 240
+    """Seconds after which a run of the interpreter hangs."""
 
     def __post_init__(self) -> None:
         (self.home / "dags").mkdir(parents=True, exist_ok=True)
@@ -78,7 +80,7 @@ class Installation:
         own = {"AIRFLOW_HOME": str(self.home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "COLUMNS": "200", "NO_COLOR": "1"}
         command = [str(self.python), *arguments]
         env = inherited | own | settings
-        return subprocess.run(command, input=given, capture_output=True, text=True, cwd=self.home, env=env, timeout=240)
+        return subprocess.run(command, input=given, capture_output=True, text=True, cwd=self.home, env=env, timeout=self.patience)
 
     def airflow(self, *commands: str) -> list[Answer]:
         """What ``airflow COMMAND`` answers, for each; one process for all, because each costs Airflow's start."""
