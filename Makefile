@@ -8,7 +8,7 @@ LAB_STAMP := .venv-lab/.installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test unit e2e lint format bench lab docs clean
+.PHONY: help venv demo test unit e2e browser lint format bench simulate faults lab docs clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,13 +26,16 @@ venv: $(STAMP) ## .venv with everything pinned in constraints.txt
 demo: venv ## real Airflow, real faults: watch them be understood, repaired or asked about (KEEP=1 leaves Airflow up)
 	@$(BIN)/python -m demo $(if $(KEEP),--keep)
 
-test: lint unit e2e ## everything CI runs
+test: lint unit e2e browser ## everything CI runs
 
-unit: venv ## all tests but those that start Airflow components
-	$(BIN)/python -m pytest -q -m "not e2e" -n 2 --dist worksteal
+unit: venv ## all tests but those that start Airflow components or a browser
+	$(BIN)/python -m pytest -q -m "not e2e and not browser and not faults" -n 2 --dist worksteal
 
 e2e: venv ## tests on real Airflow components
 	$(BIN)/python -m pytest -q -m e2e tests/e2e
+
+browser: venv ## tests of the pages in Debian's chromium (skipped where there is none); pictures in .screenshots/
+	$(BIN)/python -m pytest -q -m browser tests/ui
 
 lint: venv ## ruff and mypy --strict, on code and tests
 	$(BIN)/ruff check .
@@ -44,6 +47,12 @@ format: venv ## let ruff format the code
 
 bench: venv ## benchmarks against a peer in the same run: bench-report.json
 	@$(BIN)/python -m benchmarks
+
+simulate: venv ## a simulated month, a storm, and triage killed 1,000 times, against their bars: simulation-report.json
+	@$(BIN)/python -m simulator
+
+faults: venv ## 77 faults in a real Airflow: how right automatic repairs are, against a bar
+	$(BIN)/python -m pytest -q -s -m faults tests/e2e/test_precision.py
 
 $(LAB_STAMP): lab/requirements.txt lab/constraints.txt $(STAMP)
 	@test -x .venv-lab/bin/python || $(PYTHON) -m venv .venv-lab
@@ -57,4 +66,4 @@ docs: venv ## write what is generated of the documents: docs/settings.md, docs/c
 	@$(BIN)/python -m docs.generate
 
 clean: ## remove what the commands above made
-	rm -rf .venv .venv-lab .demo demo-report.json bench-report.json dist
+	rm -rf .venv .venv-lab .demo demo-report.json bench-report.json simulation-report.json dist .screenshots .cache/ui

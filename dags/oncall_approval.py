@@ -1,6 +1,7 @@
 """Ask a person before a risky repair: one run a question, answered under Required Actions in Airflow's UI.
 
-Reject, or no answer in time, does nothing and escalates.
+Reject, or no answer in time, does nothing and escalates. Where the policy names approvers, Airflow takes an answer from
+nobody else; one who has left the list since does not count any more.
 """
 
 from __future__ import annotations
@@ -9,9 +10,20 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Context, task
 
 from airflow_oncall import conf
+
+
+class Question(HITLOperator):
+    """Asks those whom the policy names for this question."""
+
+    def execute(self, context: Context) -> Any:
+        """Ask, and wait."""
+        names = context["dag_run"].conf.get("approvers") or ()
+        self.assigned_users = [{"id": name, "name": name} for name in names] or None
+        return super().execute(context)
+
 
 with DAG(
     "oncall_approval",
@@ -23,7 +35,7 @@ with DAG(
     tags=["oncall"],
     doc_md=__doc__,
 ):
-    question = HITLOperator(
+    question = Question(
         task_id="question",
         subject="{{ dag_run.conf['subject'] }}",
         body="{{ dag_run.conf['body'] }}",

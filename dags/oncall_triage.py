@@ -21,7 +21,8 @@ with DAG(
     doc_md=__doc__,
 ):
 
-    @task(retries=0, execution_timeout=timedelta(minutes=10))
+    # Before polls and trainings where slots are few: what has failed waits for it.
+    @task(retries=0, execution_timeout=timedelta(minutes=10), priority_weight=100, weight_rule="absolute")
     def tick() -> dict[str, int]:
         """One triage tick; what it did is its XCom."""
         from dataclasses import asdict

@@ -1,13 +1,16 @@
 """Write what is generated of the documents: ``make docs``. A test fails while one of them is not current.
 
-settings.md and the README's table of settings come from ``airflow_oncall.conf``, cli.md from ``airflow_oncall.cli.definition``.
+settings.md and the README's table of settings come from ``airflow_oncall.conf``, cli.md from ``airflow_oncall.cli.definition``,
+policy.schema.json and the reference in policy.md from ``airflow_oncall.act.policy`` and the shipped policy.yaml,
+knowledge.schema.json from ``airflow_oncall.knowledge.exchange``, the reference in api.md from the API's own description.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from airflow.cli.cli_config import CLICommand, GroupCommand  # noqa: E402
 
 from airflow_oncall import conf  # noqa: E402
 from airflow_oncall.cli.definition import COMMANDS  # noqa: E402
+from airflow_oncall.knowledge import exchange  # noqa: E402
+from docs import api_reference, policy_reference  # noqa: E402
 
 THAT_MATTER = (
     "mode",
@@ -32,6 +37,7 @@ THAT_MATTER = (
     "spool_path",
 )
 """The settings that the README shows."""
+API = ROOT / "docs" / "api.md"
 GENERATED = "<!-- made by `make docs`; edit {source} instead -->\n\n"
 
 
@@ -105,14 +111,35 @@ def _cell(text: str) -> str:
 
 def documents() -> dict[Path, str]:
     """Every file that this command writes, with the text it has to have."""
-    readme = ROOT / "README.md"
-    table = re.compile(r"(<!-- settings -->\n).*?(<!-- /settings -->)", re.DOTALL)
-    text, found = table.subn(lambda match: match[1] + settings_table() + match[2], readme.read_text(encoding="utf-8"))
+    readme, policy = ROOT / "README.md", ROOT / "docs" / "policy.md"
+    include = ROOT / "include" / "oncall"
+    shipped = (include / "policy.yaml").read_text(encoding="utf-8")
+    return {
+        ROOT / "docs" / "settings.md": settings(),
+        ROOT / "docs" / "cli.md": commands(),
+        readme: _filled(readme, "settings", settings_table()),
+        policy: _filled(policy, "reference", policy_reference.reference(shipped)),
+        include / "policy.schema.json": policy_reference.schema(),
+        include / "knowledge.schema.json": json.dumps(exchange.schema(), indent=2) + "\n",
+    }
+
+
+def api(described: Mapping[str, Any]) -> str:
+    """docs/api.md, from the description that the API gives of itself."""
+    return _filled(API, "reference", api_reference.reference(described))
+
+
+def _filled(path: Path, name: str, made: str) -> str:
+    """The file with what is made between two comments that name it."""
+    place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    text, found = place.subn(lambda match: match[1] + made + match[2], path.read_text(encoding="utf-8"))
     if found != 1:
-        raise SystemExit(f"{readme}: exactly one table between <!-- settings --> and <!-- /settings --> is needed, found {found}")
-    return {ROOT / "docs" / "settings.md": settings(), ROOT / "docs" / "cli.md": commands(), readme: text}
+        raise SystemExit(f"{path}: exactly one place between <!-- {name} --> and <!-- /{name} --> is needed, found {found}")
+    return text
 
 
 if __name__ == "__main__":
-    for path, text in documents().items():
+    from airflow_oncall.show.api.app import create_app  # Airflow's API server with all its parts, so not by the way
+
+    for path, text in (documents() | {API: api(create_app().openapi())}).items():
         path.write_text(text, encoding="utf-8")

@@ -50,10 +50,7 @@ class Brain:
     def diagnose(self, text: str, exception_chain: Sequence[str], operator: str | None, killed: bool) -> Diagnosis:
         """Diagnose a task instance that Airflow says failed: where its text shows no failure, the cause is unknown."""
         found = diagnose(text, exception_chain=exception_chain, operator=operator, killed=killed, rules=self.rules, models=self.models)
-        if found.category != NO_INCIDENT:
-            return found
-        evidence = ("Airflow says that it failed, its text shows no failure", *found.evidence)
-        return replace(found, category=UNKNOWN, probability=0.0, transient=None, transient_probability=0.3, anomaly=True, evidence=evidence)
+        return unexplained(found, "Airflow says that it failed") if found.category == NO_INCIDENT else found
 
     def read(self, text: str) -> Diagnosis:
         """Diagnose what an engine logged, of which it is not known whether anything failed."""
@@ -68,6 +65,12 @@ class Brain:
     def classify(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Classify ``{"id", "source", "text"}``, a text of which nothing else is known."""
         return classify_record(record, self.rules, self.models)
+
+
+def unexplained(found: Diagnosis, who_says: str) -> Diagnosis:
+    """The diagnosis of what is known to have failed though its text shows no failure."""
+    evidence = (f"{who_says}, its text shows no failure", *found.evidence)
+    return replace(found, category=UNKNOWN, probability=0.0, transient=None, transient_probability=0.3, anomaly=True, evidence=evidence)
 
 
 def load_brain(store: Store) -> Brain:

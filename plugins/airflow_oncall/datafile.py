@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -15,20 +15,57 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def parse(model: type[Model], name: str, text: str) -> Model:
     """Read YAML text into a pydantic model; ``name`` is the file as people know it. Raises ``BadDataFile``."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error)
-        raise BadDataFile(name, f"not YAML: {problem}", line=mark.line + 1 if mark else None) from error
+    root, data = _read(name, text)
     try:
         return model.model_validate(data if data is not None else {})
     except ValidationError as error:
         first = error.errors()[0]
-        place = first["loc"]
-        problem = f"{first['msg']}; it has value {first['input']!r:.80}"
+        named = first.get("ctx", {}).get("place", ())  # what concerns several fields says which one
+        place = (*first["loc"], *named)
+        quoted = not named and str(next(iter(place), "")) not in getattr(model, "unquoted", ())
+        problem = first["msg"].removeprefix("Value error, ") + (f"; it has value {first['input']!r:.80}" if quoted else "")
         raise BadDataFile(name, problem, line=line_of(root, place), field=".".join(map(str, place)) or None) from error
+
+
+def compose(name: str, text: str) -> yaml.Node | None:
+    """The nodes of a YAML text, for :func:`line_of`. Raises ``BadDataFile``."""
+    return _read(name, text)[0]
+
+
+def _read(name: str, text: str) -> tuple[yaml.Node | None, Any]:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        twice = next(_twice(root), None) if root else None
+        if twice is not None:
+            line = twice.start_mark.line + 1
+            raise BadDataFile(name, "stands twice; the second would replace the first", line=line, field=str(twice.value))
+        return root, yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error)
+        raise BadDataFile(name, f"not YAML: {problem}", line=mark.line + 1 if mark else None) from error
+    except (ValueError, RecursionError) as error:  # e.g. a date with a 13th month
+        raise BadDataFile(name, f"not YAML that can be used: {error}") from error
+
+
+def _twice(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """Keys that stand twice in one mapping."""
+    waiting, seen = [root], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or isinstance(node, yaml.ScalarNode):
+            continue
+        seen.add(id(node))
+        if not isinstance(node, yaml.MappingNode):
+            waiting += node.value
+            continue
+        keys = set[str]()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    yield key
+                keys.add(key.value)
+            waiting.append(value)
 
 
 def line_of(root: yaml.Node | None, place: Sequence[str | int]) -> int | None:

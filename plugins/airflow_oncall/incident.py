@@ -35,6 +35,12 @@ CATEGORIES = (
 )
 """Root-cause categories; ``NO_INCIDENT`` and ``UNKNOWN`` are the two answers outside them."""
 
+SEVERITIES = ("low", "medium", "high", "critical")
+"""How bad an incident is, the least first."""
+
+REPORTED = "api:"
+"""What the name of a source begins with whose incidents other systems report through the API."""
+
 NO_INCIDENT = "none"
 UNKNOWN = "unknown"
 
@@ -266,6 +272,10 @@ class Incident:
     """The newest reason, in one line."""
     storm_id: int | None = None
     """The storm that it is a member of, also after that storm is over."""
+    source: str = "airflow"
+    """Where it comes from: Airflow itself, or the name of what logged or reported it."""
+    severity: str = ""
+    """One of :data:`SEVERITIES`; empty until it is decided about."""
 
     @property
     def is_open(self) -> bool:
@@ -304,6 +314,11 @@ class Storm:
     """Probes so far; the waits between them grow with it."""
     wave: int = 0
     """Waves released since the last probe was seen to succeed."""
+    since: datetime | None = None
+    """When the newest probe was chosen or the newest wave released."""
+    answer: str = ""
+    """What a person said to its question: ``approved``, ``rejected``, or nothing yet."""
+    answered_by: str = ""
     detail: str = ""
     closed_at: datetime | None = None
 
@@ -325,6 +340,8 @@ class Diagnosis:
     """The lines, words or rules that carried it, most decisive first."""
     decided_by: str = "rules"
     model_version: str | None = None
+    alternatives: Mapping[str, float] = field(default_factory=dict)
+    """What the model held likely, most likely first; empty where no model was asked."""
 
 
 @dataclass(frozen=True)

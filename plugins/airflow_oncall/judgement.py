@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from functools import cached_property
-from itertools import islice
 from typing import NamedTuple
 
 from airflow_oncall import conf
-from airflow_oncall.act.decide import Situation, decide, declaration
+from airflow_oncall.act import verify
+from airflow_oncall.act.decide import Situation, decide, effective_of, is_held
+from airflow_oncall.act.guards import AGAIN_SECONDS, limits_in_force
 from airflow_oncall.act.policy import Policy
+from airflow_oncall.act.policy_file import read_policy
 from airflow_oncall.brain import Brain, load_brain
 from airflow_oncall.capture.redact import redact
-from airflow_oncall.datafile import parse
-from airflow_oncall.errors import AirflowApiError, NotFound
+from airflow_oncall.errors import AirflowApiError
+from airflow_oncall.facts import PEACE_SECONDS, Facts
 from airflow_oncall.incident import (
     NO_INCIDENT,
     UNKNOWN,
@@ -27,16 +28,15 @@ from airflow_oncall.incident import (
     Kind,
     LogEvent,
     Occurrence,
-    OutcomeKind,
     State,
     Verdict,
 )
 from airflow_oncall.rest import AirflowApi
-from airflow_oncall.store.operator_files import OperatorFiles
-from airflow_oncall.store.records import now
+from airflow_oncall.situations import Situations
+from airflow_oncall.store.limits import BudgetUsedUp, Limit
 from airflow_oncall.store.sql import Store
-from airflow_oncall.triage.models import Circumstances, Remedy
-from airflow_oncall.triage.severity import severity
+
+__all__ = ["LOG_CHARACTERS", "Judged", "Judgement", "explained", "read_policy"]
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +48,8 @@ CARRIERS = frozenset(
 )
 """What a client sees when an engine goes wrong: there, the engine's own word on the cause counts more."""
 SURE = 0.8
-CRITICAL = "oncall:critical"
-"""Tag of a DAG of which much depends; like every other word behind ``oncall:``, it also means that a person is asked."""
-MOST_COUNTED = 100
-"""Task instances that cannot run are counted up to here."""
-SHOWN = 3
-"""Remedies named in a decision's reasons."""
+TURNS = 3
+"""How often a decision is made anew because other triage runs used up what a budget left."""
 _STATE_AFTER = {
     Verdict.AUTO: State.ACTING,
     Verdict.WAIT: State.WAITING,
@@ -70,6 +66,12 @@ class Judged(NamedTuple):
     state: State
     due_in: float
     attempts: int
+    limits: tuple[Limit, ...] = ()
+    """What the action must fit into when it is planned."""
+
+
+Agreement = Callable[[Judged], Judged | None]
+"""What has the last word about a decision before it is stored; ``None`` where it is not to be stored at all."""
 
 
 class Judgement:
@@ -78,6 +80,13 @@ class Judgement:
     def __init__(self, store: Store, mode: str | None = None) -> None:
         self._store = store
         self._mode = mode or conf.mode()
+        self._facts = Facts()
+        self._situations = Situations(store, self._facts, self._mode)
+
+    @property
+    def mode(self) -> str:
+        """The mode of the settings; the policy may say otherwise for some DAGs."""
+        return self._mode
 
     @cached_property
     def policy(self) -> Policy:
@@ -101,7 +110,8 @@ class Judgement:
         killed = incident.kind is Kind.TASK and not evidence.exception_chain and bool(text)
         own = self.brain.diagnose(text, evidence.exception_chain, evidence.operator, killed)
         engines = self._store.logs.events(incident.id, newest=ENGINE_EVENTS)
-        return explained(own, [(event, self.brain.read(event.text)) for event in engines])
+        found = explained(own, [(event, self.brain.read(event.text)) for event in engines])
+        return self._situations.knowledge.recognise(found, incident.fingerprint, text)
 
     def diagnose_log(self, incident: Incident) -> Diagnosis:
         """What is wrong, from log events that belong to no task instance: the most certain word on any of them."""
@@ -110,58 +120,66 @@ class Judgement:
         return max(found, key=lambda one: (one.category != NO_INCIDENT, one.probability))
 
     def decide(self, api: AirflowApi, incident: Incident) -> Judged:
-        """What shall be done, from the newest diagnosis, the policy, the author's word and what was tried before."""
+        """What shall be done, from the newest diagnosis, the policy, the author's word, the guards and what was tried before."""
         diagnosis = self._store.reading.diagnosis(incident.id)
         if diagnosis is None:
             raise AssertionError(f"incident {incident.id} is decided before it is diagnosed")
-        situation = self._situation(api, incident, diagnosis)
+        situation, decision = self._decided(api, incident, diagnosis, draws=True)
+        if situation.action and not _would_act(decision):  # an arm that cannot be done gives way to the rule's action
+            situation, decision = self._decided(api, incident, diagnosis, draws=False)
+        return self._judged(situation, decision)
+
+    def _decided(self, api: AirflowApi, incident: Incident, diagnosis: Diagnosis, *, draws: bool) -> tuple[Situation, Decision]:
+        situation = self._situations.first(api, self.policy, self.brain, incident, diagnosis, draws=draws)
         decision = decide(situation, self.policy)
-        state = _STATE_AFTER[decision.verdict]
+        if _would_act(decision):
+            situation = self._situations.risks(api, situation, str(decision.action))
+            decision = decide(situation, self.policy)
+        return situation, decision
+
+    def settle(self, api: AirflowApi, incident: Incident, agreed: Agreement = lambda judged: judged) -> Incident | None:
+        """Decide and store it, with the action it plans, in one transaction; or have the incident wait for what holds it.
+
+        ``agreed`` has the last word before it is stored; where it gives ``None``, so does this, and nothing is stored.
+        """
+        if self._facts.is_slow and incident.kind in (Kind.TASK, Kind.DAG_RUN):
+            return self._store.ledger.held(incident, PEACE_SECONDS, "Airflow answers slowly; nothing is decided before it is better")
+        if incident.looks and (moved := self._moved_on(api, incident)):
+            return moved
+        for _ in range(TURNS):
+            judged = agreed(self.decide(api, incident))
+            if judged is None:
+                return None
+            try:
+                return self._write(incident, judged)
+            except BudgetUsedUp as used_up:
+                log.info("incident %s is decided anew: %s", incident.id, used_up)
+        return self._store.ledger.held(incident, AGAIN_SECONDS, "Other triage runs use up what budgets leave")
+
+    def _write(self, incident: Incident, judged: Judged) -> Incident:
+        decision = judged.decision
+        if is_held(decision):
+            return self._store.ledger.held(incident, judged.due_in, decision.reasons[0])
+        return self._store.ledger.decided(incident, decision, judged.state, judged.due_in, judged.attempts, judged.limits)
+
+    def _moved_on(self, api: AirflowApi, incident: Incident) -> Incident | None:
+        """An incident that was held is opened anew when its task instance does not stand failed any more."""
+        if incident.kind not in (Kind.TASK, Kind.DAG_RUN):
+            return None
+        standing = verify.look(api, incident)
+        if standing.state == "failed" and standing.try_number <= incident.try_number:
+            return None
+        detail = f"it is {standing.state} at try {standing.try_number} by now"
+        return self._store.ledger.move(incident, State.OPEN, due_in=0, detail=detail, what="opened")
+
+    def _judged(self, situation: Situation, decision: Decision) -> Judged:
+        if is_held(decision):
+            return Judged(decision, situation.incident.state, decision.wait_seconds, 0)
         wait = decision.wait_seconds if decision.verdict is Verdict.WAIT else 0
-        return Judged(decision, state, wait, 0 if decision.action == ActionKind.ESCALATE else situation.attempts)
-
-    def _situation(self, api: AirflowApi, incident: Incident, diagnosis: Diagnosis) -> Situation:
-        read = self._store.reading
-        if incident.kind in (Kind.DAG_IMPORT, Kind.LOG):
-            return Situation(incident, diagnosis, self._mode)
-        try:
-            task = api.task(incident.ref.dag_id, incident.ref.task_id)
-        except NotFound:
-            return Situation(incident, diagnosis, self._mode, is_removed=True)
-        ranking = self.brain.recommend(diagnosis, self._circumstances(incident))
-        return Situation(
-            incident=incident,
-            diagnosis=diagnosis,
-            mode=self._mode,
-            declared=declaration(task.tags, task.params),
-            retries=task.retries,
-            is_paused=task.is_paused,
-            used_here=read.attempts(incident.ref),
-            used_this_hour=read.attempts(since=now() - timedelta(hours=1)),
-            failed_repairs=sum(outcome.kind is OutcomeKind.FAILED_SAME for outcome in read.outcomes(incident.id)),
-            chance=next((one.probability for one in ranking if one.remedy == self._remedy(incident, diagnosis)), None),
-            advice=", ".join(f"{one.remedy} {one.probability:.0%}" for one in ranking[:SHOWN]),
-            severity=self._severity(api, incident, diagnosis, CRITICAL in task.tags),
-        )
-
-    @staticmethod
-    def _severity(api: AirflowApi, incident: Incident, diagnosis: Diagnosis, critical: bool) -> str:
-        waiting = api.task_instances(incident.ref.dag_id, incident.ref.run_id, state=["upstream_failed"])
-        found = severity(diagnosis.category, critical=critical, downstream=sum(1 for _ in islice(waiting, MOST_COUNTED)))
-        return f"{found.level} ({'; '.join(found.reasons) or 'nothing else depends on it'})"
-
-    def _remedy(self, incident: Incident, diagnosis: Diagnosis) -> Remedy:
-        """What the policy would do."""
-        if incident.kind is Kind.DAG_RUN:
-            return Remedy(ActionKind.CLEAR_RUN)
-        rule = self.policy.categories.get(diagnosis.category)
-        return Remedy(ActionKind.CLEAR_TASK, waits=bool(rule and rule.wait_seconds))
-
-    def _circumstances(self, incident: Incident) -> Circumstances:
-        """What is known beside the text: the try, how repairs of this task and of its like ended, the time of day (UTC)."""
-        resolved, failed = self._store.labels.earlier_repairs(incident.ref.dag_id, incident.ref.task_id, incident.fingerprint)
-        at = now()
-        return Circumstances(incident.try_number, resolved, failed, at.hour, at.weekday())
+        attempts = 0 if decision.action == ActionKind.ESCALATE else situation.attempts
+        policy = effective_of(situation, self.policy)
+        limits = limits_in_force(situation, policy, str(decision.action)) if _would_act(decision) else ()
+        return Judged(decision, _STATE_AFTER[decision.verdict], wait, attempts, limits)
 
     def _fetch_log(self, api: AirflowApi, incident: Incident, seen: Occurrence) -> str:
         """The try's log tail, stored with its occurrence; a log that cannot be had is no reason to stop."""
@@ -194,10 +212,8 @@ def explained(own: Diagnosis, engines: Sequence[tuple[LogEvent, Diagnosis]]) -> 
     return replace(best, identifiers={**best.identifiers, **own.identifiers}, evidence=(*said, *own.evidence), decided_by=by)
 
 
-def read_policy(store: Store) -> Policy:
-    """``policy.yaml``, or its last good version."""
-    files = OperatorFiles(conf.include_paths(), store.good_files)
-    return files.read("policy.yaml", lambda name, text: parse(Policy, name, text))
+def _would_act(decision: Decision) -> bool:
+    return decision.action is not None and decision.action != ActionKind.ESCALATE
 
 
 _RUN_WITHOUT_FAILURE = Diagnosis(

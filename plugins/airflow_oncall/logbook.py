@@ -13,7 +13,8 @@ import logging
 from datetime import timedelta
 
 from airflow_oncall.act.verify import look
-from airflow_oncall.incident import NO_INCIDENT, UNKNOWN, ActionKind, Diagnosis, Incident, State
+from airflow_oncall.brain import unexplained
+from airflow_oncall.incident import NO_INCIDENT, REPORTED, UNKNOWN, ActionKind, Diagnosis, Incident, State
 from airflow_oncall.judgement import Judgement
 from airflow_oncall.rest import AirflowApi
 from airflow_oncall.store.records import now
@@ -57,6 +58,8 @@ def quiet(store: Store, incident: Incident) -> Incident:
 
 def _alone(store: Store, judgement: Judgement, incident: Incident) -> Incident:
     diagnosis = judgement.diagnose_log(incident)
+    if diagnosis.category == NO_INCIDENT and incident.source.startswith(REPORTED):
+        diagnosis = unexplained(diagnosis, "Somebody reported it")
     if diagnosis.category == NO_INCIDENT:
         return _closed(store, incident, "what was logged shows no failure")
     return store.ledger.diagnosed(incident, diagnosis)

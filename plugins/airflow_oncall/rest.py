@@ -7,8 +7,6 @@ caller reconciles it from Airflow's own history instead. Every failure is an
 
 from __future__ import annotations
 
-import json
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -24,6 +22,7 @@ from airflow_oncall import conf
 from airflow_oncall.connections import find_connection
 from airflow_oncall.errors import AirflowApiError, BadSetting, NotFound
 from airflow_oncall.incident import Evidence, Occurrence, TaskRef
+from airflow_oncall.tasklog import lines, readable
 
 TIMEOUT = 10.0
 """Seconds one call may take."""
@@ -49,6 +48,11 @@ class TaskInstanceView:
     note: str = ""
     unixname: str = ""
     """User of the worker's machine that ran it."""
+    pool: str = ""
+    dag_version: int | None = None
+    """Number of the version of its DAG that this try ran."""
+    bundle_version: str = ""
+    """Version of the DAG bundle, e.g. a commit, that a re-run would run again; empty where bundles have none: a re-run runs the newest."""
     rendered: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """Template fields as they were rendered."""
 
@@ -72,6 +76,35 @@ class RunView:
     run_id: str
     state: str
     ended_at: datetime | None
+    started_at: datetime | None = None
+    run_after: datetime | None = None
+    """When it was meant to start."""
+    run_type: str = ""
+    """``scheduled``, ``manual``, ``backfill``, ..."""
+
+
+@dataclass(frozen=True)
+class PoolView:
+    """A pool of slots; ``slots`` is -1 where it has no limit."""
+
+    name: str
+    slots: int
+    occupied: int
+    queued: int
+
+
+@dataclass(frozen=True)
+class BackfillView:
+    """One backfill of a DAG."""
+
+    id: int
+    is_paused: bool
+    completed_at: datetime | None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its runs still come."""
+        return self.completed_at is None and not self.is_paused
 
 
 @dataclass(frozen=True)
@@ -93,6 +126,9 @@ class TaskView:
     params: Mapping[str, Any]
     """Task params over DAG params, plain values."""
     is_paused: bool
+    pool: str = ""
+    owners: frozenset[str] = frozenset()
+    """Of the task; of all tasks of the DAG where a DAG was asked for."""
 
 
 class AirflowApi:
@@ -105,6 +141,7 @@ class AirflowApi:
         self._api = client.ApiClient(self._configuration)
         self._instances = client.TaskInstanceApi(self._api)
         self._runs = client.DagRunApi(self._api)
+        self._dags = client.DAGApi(self._api)
         self._signed_in = False
 
     # reading
@@ -142,29 +179,64 @@ class AirflowApi:
 
     def import_errors(self) -> Iterator[ImportErrorView]:
         """DAG files that Airflow cannot import now."""
-        api = client.ImportErrorApi(self._api)
-        offset = 0
-        while True:
-            page = self._read(api.get_import_errors, limit=_PAGE, offset=offset)
-            for one in page.import_errors:
-                yield ImportErrorView(one.filename, one.bundle_name or "", one.timestamp, one.stack_trace)
-            offset += _PAGE
-            if offset >= page.total_entries:
-                return
+        for one in self._offset_pages(client.ImportErrorApi(self._api).get_import_errors, "import_errors"):
+            yield ImportErrorView(one.filename, one.bundle_name or "", one.timestamp, one.stack_trace)
 
     def task(self, dag_id: str, task_id: str) -> TaskView:
         """What is declared about a task; with an empty ``task_id``, about its DAG."""
-        dag = self._read(client.DAGApi(self._api).get_dag_details, dag_id)
+        dag = self._read(self._dags.get_dag_details, dag_id)
         task = self._read(client.TaskApi(self._api).get_task, dag_id, task_id) if task_id else None
         params = _plain(dag.params) | (_plain(task.params) if task else {})
         tags = frozenset(tag.name for tag in dag.tags or ())
-        return TaskView(int(task.retries or 0) if task else 0, tags, params, bool(dag.is_paused))
+        owners = frozenset(name.strip() for name in (task.owner or "").split(",")) if task else frozenset(dag.owners or ())
+        pool = (task.pool or "") if task else ""
+        return TaskView(int(task.retries or 0) if task else 0, tags, params, bool(dag.is_paused), pool, owners)
+
+    def retries(self, dag_id: str) -> dict[str, int]:
+        """Declared retries of every task of a DAG."""
+        return {one.task_id: int(one.retries or 0) for one in self._read(client.TaskApi(self._api).get_tasks, dag_id).tasks}
+
+    def durations(self, dag_id: str, task_id: str, newest: int = 50) -> list[float]:
+        """Seconds that the newest successful task instances of a task ran, newest first."""
+        found = self._read(
+            self._instances.get_task_instances, dag_id, "~", task_id=task_id, state=["success"], order_by=["-start_date"], limit=newest
+        )
+        instances = getattr(found, "actual_instance", found).task_instances
+        return [float(one.duration) for one in instances if one.duration is not None]
+
+    def newest_version(self, dag_id: str) -> int | None:
+        """Number of the newest version of a DAG; a task instance whose ``dag_version`` is lower ran other code."""
+        found = self._read(client.DagVersionApi(self._api).get_dag_versions, dag_id, limit=1, order_by=["-version_number"]).dag_versions
+        return int(found[0].version_number) if found else None
+
+    def dag_ids(self, tag: str = "") -> list[str]:
+        """The ids of all DAGs that Airflow knows and that still exist; of those with a tag, when one is given."""
+        tags = [tag] if tag else None
+        return [one.dag_id for one in self._offset_pages(self._dags.get_dags, "dags", tags=tags, exclude_stale=True, order_by=["dag_id"])]
+
+    def backfills(self, dag_id: str) -> list[BackfillView]:
+        """Every backfill of a DAG, also those that are over."""
+        pages = self._offset_pages(client.BackfillApi(self._api).list_backfills, "backfills", dag_id, order_by=["id"])
+        return [BackfillView(one.id, bool(one.is_paused), one.completed_at) for one in pages]
+
+    def pool(self, name: str) -> PoolView:
+        """A pool now."""
+        found = self._read(client.PoolApi(self._api).get_pool, name)
+        return PoolView(found.name, found.slots, found.occupied_slots, found.queued_slots)
+
+    def task_state(self, ref: TaskRef, key: str) -> Any:
+        """What the task's state store holds under a key, over all its tries; ``None`` where nothing."""
+        api = client.TaskStateStoreApi(self._api)
+        try:
+            return self._read(api.get_task_state_store, key, ref.dag_id, ref.run_id, ref.task_id, map_index=ref.map_index).value
+        except NotFound:
+            return None
 
     def log_tail(self, ref: TaskRef, try_number: int, limit: int) -> str:
         """The last lines of a try's log, at least ``limit`` characters of them where there are so many.
 
         Lines are whole, so that a caller can redact before it truncates. The log is read as a stream: one without end costs no
-        memory.         Reading stops after 64 MB, after 20 seconds, or when Airflow sends nothing for :data:`TIMEOUT`
+        memory. Reading stops after 64 MB, after 20 seconds, or when Airflow sends nothing for :data:`TIMEOUT`
         seconds; what came until then is the log.
         """
         from urllib3.exceptions import HTTPError
@@ -182,8 +254,8 @@ class AirflowApi:
         tail: deque[str] = deque()
         kept = 0
         with closing(response), suppress(HTTPError, OSError):
-            for line in _lines(response, time.monotonic() + _LOG_SECONDS):
-                text = _log_line(line)
+            for line in lines(response):
+                text = readable(line)
                 tail.append(text)
                 kept += len(text) + 1
                 while kept - len(tail[0]) > limit:
@@ -198,7 +270,7 @@ class AirflowApi:
 
     def is_paused(self, dag_id: str) -> bool:
         """Whether a DAG is paused. Raises ``NotFound`` when Airflow has not parsed it."""
-        return bool(self._read(client.DAGApi(self._api).get_dag, dag_id).is_paused)
+        return bool(self._read(self._dags.get_dag, dag_id).is_paused)
 
     def human_answer(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any] | None:
         """What a person chose in a HITL task: ``chosen_options`` and ``responded_by_user``; ``None`` where nobody did."""
@@ -230,11 +302,18 @@ class AirflowApi:
         Empty when it was not failed any more. A task instance downstream that failed by itself, or another map index, is never
         touched: Airflow's own "downstream, only failed" would clear those, too, so it is only asked what it would clear.
         """
-        would = self._clear([ref], note, dry_run=True, include_downstream=True)
+        would = self.downstream(ref, only_failed=True)
         chosen = [one.ref for one in would if one.ref == ref or one.state == "upstream_failed"]
         if ref not in chosen:
             return []
         return [one.ref for one in self._clear(chosen, note)]
+
+    def downstream(self, ref: TaskRef, *, only_failed: bool) -> list[TaskInstanceView]:
+        """What a clear of this task instance with its downstream would clear, itself too; changes nothing.
+
+        ``only_failed``: of these only what stands ``failed`` or ``upstream_failed``.
+        """
+        return self._clear([ref], "", only_failed=only_failed, dry_run=True, include_downstream=True)
 
     def clear_all(self, refs: Sequence[TaskRef], note: str) -> list[TaskRef]:
         """Clear exactly these task instances of one run, whatever state they ended in."""
@@ -265,16 +344,32 @@ class AirflowApi:
 
     def set_note(self, ref: TaskRef, note: str) -> None:
         """Write the note of a task instance."""
-        body = client.PatchTaskInstanceBody(note=note[:NOTE_LIMIT])
-        self._guard(
-            self._instances.patch_task_instance_by_map_index,
-            ref.dag_id,
-            ref.run_id,
-            ref.task_id,
-            ref.map_index,
-            body,
-            update_mask=["note"],
-        )
+        self._patch(ref, client.PatchTaskInstanceBody(note=note[:NOTE_LIMIT]), ["note"])
+
+    def set_state(self, ref: TaskRef, state: str, note: str) -> None:
+        """Mark a task instance ``success`` or ``skipped``, with a note, in one transaction of Airflow.
+
+        Airflow itself then clears everything downstream that stands ``failed`` or ``upstream_failed``.
+        """
+        body = client.PatchTaskInstanceBody(new_state=client.TaskInstanceState(state), note=note[:NOTE_LIMIT])
+        self._patch(ref, body, ["new_state", "note"])
+
+    def _patch(self, ref: TaskRef, body: Any, fields: list[str]) -> None:
+        which = (ref.dag_id, ref.run_id, ref.task_id, ref.map_index)
+        self._guard(self._instances.patch_task_instance_by_map_index, *which, body, update_mask=fields)
+
+    def set_task_state(self, ref: TaskRef, key: str, value: Any) -> None:
+        """Write a value that the task reads in its later tries; kept for as long as ``[state_store] default_retention_days`` says."""
+        api, body = client.TaskStateStoreApi(self._api), client.TaskStateStoreBody(value=value)
+        self._guard(api.set_task_state_store, key, ref.dag_id, ref.run_id, ref.task_id, body, map_index=ref.map_index)
+
+    def resize_pool(self, name: str, slots: int) -> None:
+        """Give a pool another number of slots."""
+        self._guard(client.PoolApi(self._api).patch_pool, name, client.PoolPatchBody(pool=name, slots=slots), update_mask=["slots"])
+
+    def pause_dag(self, dag_id: str) -> None:
+        """Let the scheduler start nothing more of a DAG."""
+        self._guard(self._dags.patch_dag, dag_id, client.DAGPatchBody(is_paused=True), update_mask=["is_paused"])
 
     def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> bool:
         """Start a run with this run_id; ``False`` when it exists already."""
@@ -288,6 +383,13 @@ class AirflowApi:
         return True
 
     # the wire
+
+    def _offset_pages(self, call: Callable[..., Any], items: str, *path: str, **filters: Any) -> Iterator[Any]:
+        offset, total = 0, 1
+        while offset < total:
+            page = self._read(call, *path, limit=_PAGE, offset=offset, **filters)
+            yield from getattr(page, items)
+            offset, total = offset + _PAGE, page.total_entries
 
     def _pages(self, call: Callable[..., Any], items: str, *path: str, **filters: Any) -> Iterator[Any]:
         cursor: str | None = ""
@@ -341,12 +443,6 @@ class AirflowApi:
         if isinstance(status, int) and status >= 400:
             raise _refused(call.__name__, args, client.ApiException(status=status, reason=answer.reason))
         return answer
-
-
-_LOG_BYTES = 64 * 1024 * 1024
-_LOG_SECONDS = 20.0
-_LINE_BYTES = 1024 * 1024
-_TOO_LONG = b"(a line of this log is too long to be kept)"
 
 
 def open_api() -> AirflowApi:
@@ -404,6 +500,7 @@ def _refused(call: str, args: tuple[Any, ...], error: Any) -> AirflowApiError:
 
 
 def _instance(one: Any) -> TaskInstanceView:
+    version = one.dag_version
     return TaskInstanceView(
         ref=TaskRef(one.dag_id, one.dag_run_id, one.task_id, one.map_index),
         state=getattr(one.state, "value", one.state),
@@ -416,54 +513,18 @@ def _instance(one: Any) -> TaskInstanceView:
         operator=one.operator,
         note=getattr(one, "note", None) or "",
         unixname=getattr(one, "unixname", None) or "",
+        pool=one.pool or "",
+        dag_version=version.version_number if version else None,
+        bundle_version=(version.bundle_version or "") if version else "",
         rendered=getattr(one, "rendered_fields", None) or {},
     )
 
 
 def _run(one: Any) -> RunView:
-    return RunView(one.dag_id, one.dag_run_id, str(getattr(one.state, "value", one.state)), one.end_date)
+    state, run_type = (str(getattr(word, "value", word)) for word in (one.state, one.run_type))
+    return RunView(one.dag_id, one.dag_run_id, state, one.end_date, one.start_date, one.run_after, run_type)
 
 
 def _plain(params: Any) -> dict[str, Any]:
     """Params arrive as ``{"name": {"value": ..., "schema": ...}}`` or as plain values."""
     return {name: one.get("value") if isinstance(one, Mapping) and "value" in one else one for name, one in (params or {}).items()}
-
-
-def _lines(response: Any, until: float) -> Iterator[bytes]:
-    """Whole lines; one that is longer than :data:`_LINE_BYTES` is left out, because half of it could hold half a secret."""
-    rest, skipping, read = b"", False, 0
-    for chunk in response.stream(65536):
-        read += len(chunk)
-        *whole, rest = (rest + chunk).split(b"\n")
-        if whole and skipping:
-            whole[0], skipping = _TOO_LONG, False
-        yield from whole
-        if len(rest) > _LINE_BYTES:
-            rest, skipping = b"", True
-        if read > _LOG_BYTES or time.monotonic() > until:
-            break
-    if rest or skipping:
-        yield _TOO_LONG if skipping else rest
-
-
-def _log_line(raw: bytes) -> str:
-    """One structured log line as people read it; what is not JSON stays as it is."""
-    text = raw.decode("utf-8", "replace")
-    try:
-        record = json.loads(text)
-    except ValueError:
-        return text
-    if not isinstance(record, dict):
-        return text
-    lead = " ".join(str(record[name]) for name in ("timestamp", "level") if record.get(name))
-    event = record.get("event", record.get("content", ""))
-    also = " ".join(f"{name}={record[name]}" for name in ("exit_code", "signal", "final_state") if record.get(name) is not None)
-    return " ".join(filter(None, (lead, str(event), also, _errors(record.get("error_detail")))))
-
-
-def _errors(detail: Any) -> str:
-    """Airflow 3 logs a traceback as a list of exceptions, the one that was raised last first."""
-    if not isinstance(detail, list):
-        return ""
-    named = [f"{one.get('exc_type')}: {one.get('exc_value')}" for one in reversed(detail) if isinstance(one, dict)]
-    return "\n" + "\n".join(named) if named else ""

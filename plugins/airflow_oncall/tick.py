@@ -1,7 +1,8 @@
 """One triage tick: sweep, then take every due incident as far as it can go, until nothing is due soon.
 
     watching -> open -> diagnosed -> asked | acting | waiting | escalated | observed -> verifying -> resolved
-                 ^                                                                          │
+                 ^          ^ v                                                             │
+                 │         held (member of a storm, see ``storms``)                         │
                  └──────────────────────────── failed again ────────────────────────────────┘
 
 Every step ends in one transaction of the ledger and can be repeated after a crash. A step that loses its claim, or
@@ -16,9 +17,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from airflow_oncall import logbook
 from airflow_oncall.act import approval, verify
+from airflow_oncall.act.assignment import LEFT_OUT
+from airflow_oncall.act.decide import HOLDOUT
 from airflow_oncall.act.escalate import escalate, tell
 from airflow_oncall.act.execute import execute, reopen_if_closed
 from airflow_oncall.capture.spool import replay
@@ -31,13 +35,18 @@ from airflow_oncall.store import open_store
 from airflow_oncall.store.ledger import LostClaim
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
+from airflow_oncall.storms import StormWatch
 from airflow_oncall.upkeep import look_after_models
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=90)
+MOST_SECONDS = 240.0
+"""However slow Airflow is, a tick begins nothing more after this; what is still due is the next tick's."""
 BATCH = 20
 AIRFLOW_BUSY_SECONDS = 30.0
+HELD_SECONDS = 3600.0
+PUT_BACK_SECONDS = 300.0
 ENDED = frozenset({"skipped", "removed", "upstream_failed", "gone"})
 
 
@@ -68,10 +77,13 @@ class Tick:
 
     def __init__(self, store: Store, api: AirflowApi, judgement: Judgement) -> None:
         self.store, self.api, self.judgement = store, api, judgement
+        self.storms = StormWatch(store, api, judgement)
+        self._ends_at = time.monotonic() + MOST_SECONDS
         self._steps: dict[State, Callable[[Incident], Incident]] = {
             State.WATCHING: self.watching,
             State.OPEN: self.open,
             State.DIAGNOSED: self.diagnosed,
+            State.HELD: self.held,
             State.WAITING: self.acting,
             State.ACTING: self.acting,
             State.ASKED: self.asked,
@@ -83,6 +95,7 @@ class Tick:
     def run(self, seconds: float, linger: float) -> TickResult:
         """Sweep once, then work until nothing is due within ``linger`` or ``seconds`` are over."""
         until = time.monotonic() + seconds
+        self._ends_at = time.monotonic() + MOST_SECONDS
         noticed, unswept = self._sweep()
         steps = 0
         while True:
@@ -109,23 +122,41 @@ class Tick:
     def work(self) -> int:
         """Take every due incident as far as it can go now; the number of steps."""
         steps = 0
-        while batch := self.store.queue.claim_due(BATCH, LEASE):
+        while not self._is_over() and (batch := self._batch()):
             waiting = [incident.id for incident in batch]
             try:
-                for incident in batch:
-                    waiting.remove(incident.id)
-                    renewed = self.store.queue.claim(incident.id, LEASE)  # the ones before it may have used the lease up
-                    steps += self.advance(renewed) if renewed else 0
+                if sum(incident.state is State.OPEN for incident in batch) >= self.judgement.policy.storms.members:
+                    # Perhaps a storm whose members look different: all are understood before anything is decided about one.
+                    steps += self._each([one for one in batch if one.state is State.OPEN], waiting, until=State.DIAGNOSED)
+                steps += self._each(batch, waiting)
             finally:
                 for incident_id in waiting:
                     self.store.queue.release(incident_id)
         return steps
 
-    def advance(self, incident: Incident) -> int:
-        """Step until the incident is closed or due later; then give the claim back."""
+    def _batch(self) -> list[Incident]:
+        self.storms.gather()
+        self.storms.look_after()
+        return self.store.queue.claim_due(max(BATCH, self.judgement.policy.storms.members), LEASE)
+
+    def _each(self, batch: list[Incident], waiting: list[int], until: State | None = None) -> int:
+        """``waiting`` loses the one that is worked on, so that a bug that it brings out keeps it, and it alone, claimed."""
+        steps = 0
+        for incident in batch:
+            if self._is_over():
+                break
+            waiting.remove(incident.id)
+            renewed = self.store.queue.claim(incident.id, LEASE)  # the ones before it may have used the lease up
+            steps += self.advance(renewed, until) if renewed else 0
+            if until:
+                waiting.append(incident.id)
+        return steps
+
+    def advance(self, incident: Incident, until: State | None = None) -> int:
+        """Step until the incident is closed or due later, and give the claim back; or until it is in a state, and keep it."""
         steps = 0
         try:
-            while incident.is_open and incident.due_at and incident.due_at <= now():
+            while incident.is_open and incident.due_at and incident.due_at <= now() and incident.state is not until:
                 incident = self._steps[incident.state](incident)
                 steps += 1
         except LostClaim as lost:
@@ -133,7 +164,8 @@ class Tick:
         except AirflowApiError as error:
             log.warning("incident %s (%s) waits: %s", incident.id, incident.ref, error)
             self._later(incident)
-        self.store.queue.release(incident.id)
+        if until is None:
+            self.store.queue.release(incident.id)
         return steps
 
     # one method a state
@@ -168,8 +200,21 @@ class Tick:
 
     def diagnosed(self, incident: Incident) -> Incident:
         """Decide, and plan the action in the same transaction."""
-        decision, state, due_in, attempts = self.judgement.decide(self.api, incident)
-        return self.store.ledger.decided(incident, decision, state, due_in, attempts)
+        held = self.storms.hold(incident)
+        if held:
+            return held
+        storm = self.store.storms.of(incident)
+        moved_on = self._moved_on(incident) if storm else None
+        if moved_on:
+            return moved_on
+        settled = self.judgement.settle(self.api, incident, partial(self.storms.agreed, storm, incident))
+        return settled or self.store.storms.put_back(incident, PUT_BACK_SECONDS, "held: it waits for the answer to its storm's question")
+
+    def held(self, incident: Incident) -> Incident:
+        """Its storm says when it goes on; a person may have been faster."""
+        if self.store.storms.of(incident) is None:
+            return self.store.ledger.move(incident, State.OPEN, due_in=0, detail="its storm is over", what="opened")
+        return self._moved_on(incident) or self._still_held(incident)
 
     def acting(self, incident: Incident) -> Incident:
         """Do what was planned, or find out that it was done."""
@@ -177,7 +222,7 @@ class Tick:
         if action is None:
             return self.store.ledger.move(incident, State.VERIFYING, due_in=0, detail="nothing left to do", what="verifying")
         if action.kind == ActionKind.ESCALATE:
-            return escalate(self.store, self.api, incident, action)
+            return escalate(self.store, self.api, self.judgement.policy, incident, action)
         decision = self.store.reading.decision(incident.id)
         return execute(self.store, self.api, incident, action, " ".join(decision.reasons) if decision else "")
 
@@ -205,12 +250,12 @@ class Tick:
             reopened = reopen_if_closed(self.store, self.api, incident, last)
             if reopened:
                 return reopened
-        return verify.verify(self.store, incident, standing, last)
+        return verify.verify(self.store, self.api, incident, standing, last)
 
     def following(self, incident: Incident) -> Incident:
         """A person has it, or shadow mode does nothing."""
         if incident.kind is Kind.LOG:
-            return tell(self.store, self.api, incident) if self._is_untold(incident) else logbook.quiet(self.store, incident)
+            return self._tell(incident) if self._is_untold(incident) else logbook.quiet(self.store, incident)
         if incident.kind is Kind.DAG_IMPORT:
             return self.store.ledger.move(incident, incident.state, due_in=900)  # the sweep sees when it is gone
         standing = verify.look(self.api, incident)
@@ -220,17 +265,40 @@ class Tick:
             incident = self._again(incident)
         if standing.state == "failed" and decision and incident.try_number > decision.answers_try:
             return self.store.ledger.move(incident, State.OPEN, due_in=0, detail="failed again", what="opened")
+        if standing.state == "failed" and decision and decision.arm == HOLDOUT and now() - incident.updated_at >= LEFT_OUT:
+            return self.store.ledger.move(incident, State.OPEN, due_in=0, detail="left out for long enough", what="opened")
         if standing.state not in ENDED | {"success"} and self._is_untold(incident):
-            return tell(self.store, self.api, incident)
+            return self._tell(incident)
         return verify.follow(self.store, incident, standing)
 
     # helpers
 
     def _diagnose(self, incident: Incident) -> Incident:
-        return self.store.ledger.diagnosed(incident, self.judgement.diagnose(self.api, incident))
+        diagnosis = self.judgement.diagnose(self.api, incident)
+        return self.store.ledger.diagnosed(incident, diagnosis, self.storms.cause(incident, diagnosis))
+
+    def _moved_on(self, incident: Incident) -> Incident | None:
+        """A member of a storm that was not left as it failed: somebody runs it, it failed anew, it is gone."""
+        standing = verify.look(self.api, incident)
+        if verify.newer_failure(self.store, incident, standing):
+            incident = self._again(incident)
+        decision = self.store.reading.decision(incident.id)
+        if standing.state != "failed":
+            return self.store.ledger.move(incident, State.WATCHING, due_in=0, detail=f"it is {standing.state}", what="watching")
+        if decision and incident.try_number > decision.answers_try:
+            return self.store.ledger.move(incident, State.OPEN, due_in=0, detail="failed again", what="opened")
+        return None
+
+    def _tell(self, incident: Incident) -> Incident:
+        return tell(self.store, self.api, self.judgement.policy, incident)
 
     def _close(self, incident: Incident, detail: str) -> Incident:
         return self.store.ledger.move(incident, State.CLOSED, due_in=None, detail=detail, what="closed")
+
+    def _still_held(self, incident: Incident) -> Incident:
+        if now() - incident.updated_at > verify.KEEP_FOLLOWING:
+            return self._close(incident, f"nobody touched it for {verify.KEEP_FOLLOWING.days} days")
+        return self.store.ledger.postpone(incident, HELD_SECONDS)  # looks count how often it waited for an answer
 
     def _again(self, incident: Incident) -> Incident:
         fresh = self.store.queue.claim(incident.id, LEASE)
@@ -239,11 +307,15 @@ class Tick:
         return fresh
 
     def _is_untold(self, incident: Incident) -> bool:
-        """Whether it became a person's without anybody having been told."""
-        if incident.state is not State.ESCALATED or incident.looks:
+        """Whether it became a person's without anybody having been told; of a storm only the probe is told of."""
+        if incident.state is not State.ESCALATED or incident.looks or (incident.storm_id and not self.store.storms.probed_by(incident)):
             return False
         actions = self.store.reading.actions(incident.id)
         return not actions or actions[-1].kind != ActionKind.ESCALATE
+
+    def _is_over(self) -> bool:
+        """Whether Airflow answers so slowly that the rest is left to the next tick."""
+        return time.monotonic() > self._ends_at
 
     def _later(self, incident: Incident) -> None:
         try:

@@ -111,7 +111,7 @@ def test_an_approval_given_twice_clears_once(asked: Scene) -> None:
 
 def test_an_approval_after_a_person_cleared_it_by_hand_does_nothing(asked: Scene) -> None:
     asked.airflow.clear_by_hand(ORDERS)
-    assert "not cleared" in reply(asked, "Approve")
+    assert "not done" in reply(asked, "Approve")
     assert (asked.airflow.clears, action_state(asked)) == ([], ActionState.SUPERSEDED)
 
 

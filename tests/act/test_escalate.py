@@ -7,10 +7,12 @@ from typing import Any, ClassVar
 
 import pytest
 from airflow.sdk import BaseNotifier
-from tests.tick.scene import BUG, ORDERS, Scene
+from tests.tick.scene import BUG, ORDERS, POLICY, Scene
 
 from airflow_oncall.act.approval import answer
 from airflow_oncall.act.escalate import load
+from airflow_oncall.act.policy import Policy
+from airflow_oncall.act.routes import notifiers_of
 from airflow_oncall.errors import BadSetting
 from airflow_oncall.incident import State
 
@@ -106,7 +108,7 @@ def test_a_notifier_that_cannot_tell_does_not_stop_the_escalation_nor_the_other_
 
 
 def test_wrong_arguments_name_the_setting_and_the_class() -> None:
-    with pytest.raises(BadSetting, match=r"\[oncall\] escalation_notifiers: '.*Pager' cannot be made: .*colour"):
+    with pytest.raises(BadSetting, match=r"\[oncall\] escalation_notifiers or a route: '.*Pager' cannot be made: .*colour"):
         load({"classpath": f"{__name__}.Pager", "kwargs": {"colour": "red"}})
 
 
@@ -151,3 +153,36 @@ def test_a_repair_that_airflow_refuses_is_told_to_people(failed: Scene, monkeypa
     failed.ticks(3)
     ((_, oncall),) = told
     assert "HTTP 403" in oncall["reasons"][0]
+
+
+def sales_is_told_of(match: dict[str, str]) -> Policy:
+    """Whoever is matched has a pager of its own; a route ``default`` is there for all others."""
+    pager = f"{__name__}.Pager"
+    routes = {
+        "sales": [{"classpath": pager, "kwargs": {"text": "to sales"}}],
+        "default": [{"classpath": pager, "kwargs": {"text": "to all"}}],
+    }
+    parts = {"routes": routes, "overrides": [{"match": match, "route": "sales"}]}
+    return Policy.model_validate(POLICY.model_dump(exclude_unset=True) | parts)
+
+
+@pytest.mark.parametrize(
+    ("match", "text"), [({"dag": "nightly"}, "to sales"), ({"tag": "team:sales"}, "to sales"), ({"dag": "x"}, "to all")]
+)
+def test_the_route_of_the_policy_says_who_is_told(bug: Scene, told: list[Any], match: dict[str, str], text: str) -> None:
+    bug.airflow.dags["nightly"].tags = ("team:sales",)
+    bug.policy = sales_is_told_of(match)
+    bug.tick()
+    assert [heard for heard, _ in told] == [text]
+
+
+def test_without_a_route_the_settings_say_who_is_told(bug: Scene, monkeypatch: pytest.MonkeyPatch, told: list[Any]) -> None:
+    use(monkeypatch, "Pager", text="by the settings")
+    bug.tick()
+    assert [heard for heard, _ in told] == ["by the settings"]
+
+
+def test_people_are_told_by_name_alone_while_airflow_does_not_say_which_tags_a_task_has(failed: Scene) -> None:
+    failed.airflow.answer_with(404, times=9, on="/dags/nightly/details")
+    (notifier,) = notifiers_of(sales_is_told_of({"tag": "team:sales"}), failed.api, ORDERS)
+    assert notifier["kwargs"] == {"text": "to all"}

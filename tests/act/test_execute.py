@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from tests.cast import MIDNIGHT
 from tests.tick.scene import NETWORK, ORDERS, Scene
 
-from airflow_oncall import rest
-from airflow_oncall.act.execute import _was_cut_off, compose_note, execute
+from airflow_oncall import conf, rest
+from airflow_oncall.act.actions.base import compose_note
+from airflow_oncall.act.actions.clear_run import was_cut_off
+from airflow_oncall.act.execute import execute
 from airflow_oncall.incident import Action, ActionKind, ActionState, Decision, Incident, OutcomeKind, State, Verdict
 from airflow_oncall.rest import NOTE_LIMIT, TaskInstanceView
 from airflow_oncall.store.ledger import LostClaim
@@ -165,14 +168,14 @@ def test_what_a_runs_timeout_cut_off_is_cleared_and_nothing_else(scene: Scene) -
 
 def test_a_branch_that_was_not_taken_is_not_cut_off() -> None:
     skipped = TaskInstanceView(ORDERS, "skipped", 1, 0, started_at=MIDNIGHT, ended_at=MIDNIGHT)
-    assert not _was_cut_off(skipped, MIDNIGHT)
-    assert _was_cut_off(replace(skipped, hostname="worker-7"), MIDNIGHT)
-    assert _was_cut_off(replace(skipped, started_at=None, ended_at=None), MIDNIGHT)
+    assert not was_cut_off(skipped, MIDNIGHT)
+    assert was_cut_off(replace(skipped, hostname="worker-7"), MIDNIGHT)
+    assert was_cut_off(replace(skipped, started_at=None, ended_at=None), MIDNIGHT)
 
 
 def test_a_task_that_skipped_itself_is_not_cut_off() -> None:
     skipped = TaskInstanceView(ORDERS, "skipped", 1, 0, started_at=MIDNIGHT, ended_at=MIDNIGHT, hostname="worker-7")
-    assert not _was_cut_off(skipped, MIDNIGHT + timedelta(minutes=5))
+    assert not was_cut_off(skipped, MIDNIGHT + timedelta(minutes=5))
 
 
 def test_a_repair_that_waits_is_refused_when_a_person_pauses_the_dag_meanwhile(planned: Scene) -> None:
@@ -191,6 +194,31 @@ def test_mode_shadow_stops_what_was_decided_before(planned: Scene, monkeypatch: 
     assert action is not None
     execute(planned.store, planned.api, incident, action, "because")
     assert planned.airflow.clears == []
+
+
+def policy_with(folder: Path, *lines: str) -> str:
+    """The shipped policy with more lines, in a folder of the operator's."""
+    shipped = (conf.shipped_include() / "policy.yaml").read_text(encoding="utf-8")
+    (folder / "policy.yaml").write_text("\n".join((shipped, *lines)), encoding="utf-8")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("setting", "policy", "ends"),
+    [
+        ("auto", 'overrides: [{match: {dag: "night*"}, mode: shadow}]', State.ESCALATED),
+        ("auto", "mode: shadow", State.ESCALATED),
+        ("shadow", "mode: auto", State.VERIFYING),
+        ("shadow", "overrides: [{match: {owner: airflow}, mode: auto}]", State.VERIFYING),
+    ],
+)
+def test_the_mode_that_stops_a_repair_is_the_one_that_the_policy_gives_the_task(
+    planned: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, setting: str, policy: str, ends: State
+) -> None:
+    monkeypatch.setenv("AIRFLOW__ONCALL__MODE", setting)
+    monkeypatch.setenv("AIRFLOW__ONCALL__INCLUDE_PATH", policy_with(tmp_path, policy))
+    incident, _ = acted(planned)
+    assert incident.state == ends
 
 
 def test_a_run_that_a_person_moved_is_left_alone(scene: Scene) -> None:

@@ -205,7 +205,7 @@ def test_the_package_offers_callback_notifier_and_bundle_by_name() -> None:
     assert airflow_oncall.OnCallNotifier is OnCallNotifier
 
 
-@pytest.mark.parametrize("module", ["capture.callbacks", "capture.listener", "capture.record", "capture.cluster_policy"])
+@pytest.mark.parametrize("module", ["capture.callbacks", "capture.listener", "capture.record", "capture.cluster_policy", "show.plugin"])
 def test_the_capture_path_loads_nothing_heavy(module: str) -> None:
     code = f"""
 import sys, airflow.sdk

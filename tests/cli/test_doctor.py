@@ -98,6 +98,16 @@ def test_a_notifier_that_cannot_be_made_is_a_finding_and_keeps_its_secret(deploy
     assert found.mend
 
 
+def test_notifiers_of_routes_are_tried_too(deployment: Store, home: Path) -> None:
+    shipped = (conf.shipped_include() / "policy.yaml").read_text()
+    operators(home, "policy.yaml", f"{shipped}routes: {{sales: [{{classpath: {__name__}.LockedOut}}]}}\n".encode())
+
+    found = finding(doctor.notifiers)
+
+    assert not found.ok
+    assert f"{__name__}.LockedOut failed with RuntimeError" in found.text
+
+
 def test_looking_at_the_model_trains_none(deployment: Store, home: Path) -> None:
     found = finding(doctor.model)
 

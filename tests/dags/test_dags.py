@@ -97,6 +97,11 @@ def test_a_fresh_install_works_without_a_click(bag: DagBag, dag_id: str) -> None
     assert dag.doc_md
 
 
+def test_where_slots_are_few_what_has_failed_comes_before_polls_and_trainings(bag: DagBag) -> None:
+    weights = {dag_id: max((task.priority_weight for task in dag.tasks), default=0) for dag_id, dag in bag.dags.items()}
+    assert weights.pop("oncall_triage") > max(weights.values())
+
+
 def test_triage_runs_one_at_a_time_on_news_and_every_minute(bag: DagBag) -> None:
     triage = bag.dags["oncall_triage"]
     assert triage.max_active_runs == 1

@@ -189,6 +189,14 @@ def test_earlier_repairs_are_those_of_the_task_or_of_its_like_whichever_says_mor
     assert store.labels.earlier_repairs("another", "task", "never seen") == (0, 0)
 
 
+def test_repairs_of_long_ago_say_nothing_where_there_are_newer_ones(store: Store, past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{store.labels.__module__}.REMEMBERED", 2)
+    for end in (OutcomeKind.FAILED_SAME, OutcomeKind.SUCCESS, OutcomeKind.SUCCESS):
+        past.repaired(past.failed("reset"), end)
+    assert store.labels.earlier_repairs("nightly", "load", "never seen") == (2, 0)
+    assert store.labels.earlier_repairs("another", "task", "reset") == (2, 0)
+
+
 def test_incidents_without_a_fingerprint_are_not_alike(store: Store, past: Past) -> None:
     past.repaired(past.failed(""))
     assert store.labels.earlier_repairs("another", "task", "") == (0, 0)

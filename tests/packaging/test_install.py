@@ -15,6 +15,9 @@ from airflow_oncall import conf
 
 pytestmark = pytest.mark.slow
 
+PACKAGE = ROOT / "plugins" / "airflow_oncall"
+SCRIPTS = list((PACKAGE / "show" / "ui").rglob("*.js"))
+"""What a browser loads of the pages."""
 DAGS = ["oncall_approval", "oncall_poll", "oncall_train", "oncall_triage"]
 LOADED = """
 import json, sys
@@ -53,13 +56,14 @@ def serves_every_dag_once(parsed: dict[str, Any]) -> bool:
     return bool(parsed["errors"] == {} and parsed["dags"] == DAGS)
 
 
-def test_the_wheel_carries_dags_rules_policy_and_corpus(wheel: Path) -> None:
+def test_the_wheel_carries_dags_rules_policy_corpus_and_pages(wheel: Path) -> None:
     assert wheel.name == "airflow_oncall-0.1.0-py3-none-any.whl"
     files = set(zipfile.ZipFile(wheel).namelist())
-    shipped = [path for folder in ("dags", "include/oncall") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    shipped = [path for folder in ("dags", "examples", "include/oncall") for path in (ROOT / folder).rglob("*") if path.is_file()]
     expected = {f"airflow_oncall/{path.relative_to(ROOT)}" for path in shipped if "__pycache__" not in path.parts}
     assert expected <= files
     assert "airflow_oncall/store/migrations/versions/0001_first_schema.py" in files
+    assert {f"airflow_oncall/{path.relative_to(PACKAGE)}" for path in SCRIPTS} <= files
     assert {file.split("/")[0] for file in files} == {"airflow_oncall", "airflow_oncall-0.1.0.dist-info"}
 
 
@@ -102,6 +106,7 @@ def test_folders_in_airflow_home_are_a_whole_install(folder_install: Installatio
     assert upgraded.returncode == 0, upgraded.stderr
     assert (folder_install.home / "oncall" / "oncall.db").is_file()
     assert (plugins / ".airflowignore").read_text() == "drafts/\nairflow_oncall/\n"
+    assert all((plugins / "airflow_oncall" / path.relative_to(PACKAGE)).is_file() for path in SCRIPTS)
     parsed = folder_install.script(PARSED)
     assert serves_every_dag_once(parsed), parsed
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import pytest
 from tests.simulated_airflow import SimulatedAirflow
-from tests.simulated_world import Task
+from tests.simulated_world import Backfill, Dag, Pool, Task
 from tests.tick.scene import ORDERS, SHARDS
 
-from airflow_oncall import rest
+from airflow_oncall import rest, tasklog
 from airflow_oncall.errors import AirflowApiError, BadSetting, NotFound
 from airflow_oncall.incident import TaskRef
-from airflow_oncall.rest import AirflowApi, open_api
+from airflow_oncall.rest import AirflowApi, PoolView, open_api
 
 
 @pytest.fixture(autouse=True)
@@ -236,14 +236,14 @@ def endless(line: bytes) -> Iterator[bytes]:
 
 
 def test_of_a_log_without_end_only_the_tail_is_kept(api: AirflowApi, airflow: SimulatedAirflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest, "_LOG_BYTES", 1 << 20)
+    monkeypatch.setattr(tasklog, "READ_BYTES", 1 << 20)
     airflow.fail(ORDERS)
     airflow.logs[ORDERS, 1] = endless(b'{"event": "still going"}\n' * 500)
     assert 200 <= len(api.log_tail(ORDERS, 1, 200)) < 400
 
 
 def test_a_log_line_without_end_is_bounded_too(api: AirflowApi, airflow: SimulatedAirflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest, "_LOG_BYTES", 1 << 21)
+    monkeypatch.setattr(tasklog, "READ_BYTES", 1 << 21)
     airflow.fail(ORDERS)
     airflow.logs[ORDERS, 1] = endless(b"x" * 65536)
     assert "too long" in api.log_tail(ORDERS, 1, 200)
@@ -252,7 +252,7 @@ def test_a_log_line_without_end_is_bounded_too(api: AirflowApi, airflow: Simulat
 def test_a_log_that_trickles_for_ever_is_left_after_a_while(
     api: AirflowApi, airflow: SimulatedAirflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rest, "_LOG_SECONDS", 0.0)
+    monkeypatch.setattr(tasklog, "READ_SECONDS", 0.0)
     airflow.fail(ORDERS)
     airflow.logs[ORDERS, 1] = endless(b"one more\n")
     assert api.log_tail(ORDERS, 1, 200).endswith("one more")
@@ -299,3 +299,87 @@ def test_what_failed_downstream_by_itself_is_not_cleared_with_what_only_waited(a
     airflow.fail(alarm)
     assert api.clear(ORDERS, "note") == [ORDERS, report]
     assert airflow.instances[alarm].state == "failed"
+
+
+def test_a_task_is_read_with_its_pool_and_its_owners(api: AirflowApi, airflow: SimulatedAirflow) -> None:
+    airflow.add(ORDERS, owners=("ann", "bob"))
+    airflow.dags["nightly"].tasks["load_orders"] = Task(pool="warehouse", owner="ann, carol")
+    task, dag = api.task("nightly", "load_orders"), api.task("nightly", "")
+    assert (task.pool, sorted(task.owners)) == ("warehouse", ["ann", "carol"])
+    assert (dag.pool, sorted(dag.owners)) == ("", ["ann", "bob"])
+
+
+def test_durations_are_those_of_successes_newest_first(api: AirflowApi, airflow: SimulatedAirflow) -> None:
+    for hours, seconds, state in ((3, 30, "success"), (2, 20, "failed"), (1, 10, "success")):
+        ref = replace(ORDERS, run_id=f"manual__{hours}")
+        one = airflow.add(ref)
+        airflow.mark(ref, state)
+        one.started_at = airflow.now() - timedelta(hours=hours)
+        one.ended_at = one.started_at + timedelta(seconds=seconds)
+    assert api.durations("nightly", "load_orders") == [10, 30]
+    assert api.durations("nightly", "load_orders", newest=1) == [10]
+    assert api.durations("nightly", "another_task") == []
+
+
+def test_a_task_instance_tells_the_version_that_it_ran_and_its_dag_the_newest(api: AirflowApi, airflow: SimulatedAirflow) -> None:
+    airflow.fail(ORDERS)
+    airflow.dags["nightly"].version = 3
+    assert (api.task_instance(ORDERS).dag_version, api.newest_version("nightly")) == (1, 3)
+
+
+def test_dags_are_listed_page_by_page_and_by_tag(api: AirflowApi, airflow: SimulatedAirflow) -> None:
+    airflow.dags = {f"dag_{number:03}": Dag(tags=("even",) if number % 2 == 0 else ()) for number in range(120)}
+    assert len(api.dag_ids()) == 120
+    assert api.dag_ids("even") == [f"dag_{number:03}" for number in range(0, 120, 2)]
+
+
+def test_only_a_backfill_that_goes_on_is_running(api: AirflowApi, airflow: SimulatedAirflow) -> None:
+    airflow.backfills = [
+        Backfill("nightly"),
+        Backfill("nightly", is_paused=True),
+        Backfill("nightly", completed_at=airflow.now()),
+        Backfill("another"),
+    ]
+    assert [one.is_running for one in api.backfills("nightly")] == [True, False, False]
+
+
+def test_the_retries_of_every_task_are_read_at_once(api: AirflowApi, airflow: SimulatedAirflow) -> None:
+    airflow.add(ORDERS, retries=2)
+    airflow.add(replace(ORDERS, task_id="report"))
+    assert api.retries("nightly") == {"load_orders": 2, "report": 0}
+
+
+def test_a_pool_is_read_and_resized(api: AirflowApi, airflow: SimulatedAirflow) -> None:
+    airflow.pools["warehouse"] = Pool(slots=4, occupied=4, queued=9)
+    assert api.pool("warehouse") == PoolView("warehouse", 4, 4, 9)
+    api.resize_pool("warehouse", 6)
+    assert airflow.pools["warehouse"].slots == 6
+
+
+def test_a_task_state_is_kept_with_its_map_index(api: AirflowApi, airflow: SimulatedAirflow) -> None:
+    for shard in SHARDS:
+        airflow.fail(shard)
+    assert api.task_state(SHARDS[1], "oncall_memory") is None
+    api.set_task_state(SHARDS[1], "oncall_memory", "6144m")
+    assert [api.task_state(shard, "oncall_memory") for shard in SHARDS] == [None, "6144m", None]
+
+
+def test_a_task_instance_is_marked_with_a_note_and_what_waited_for_it_goes_on(api: AirflowApi, airflow: SimulatedAirflow) -> None:
+    report = replace(ORDERS, task_id="report")
+    airflow.add(report)
+    airflow.fail(ORDERS, downstream=("report",))
+    api.set_state(ORDERS, "success", "looked at by hand")
+    assert (airflow.instances[ORDERS].state, airflow.instances[ORDERS].note) == ("success", "looked at by hand")
+    assert airflow.instances[report].state is None
+
+
+def test_a_dag_is_paused(api: AirflowApi, airflow: SimulatedAirflow) -> None:
+    api.pause_dag("oncall_approval")
+    assert airflow.dags["oncall_approval"].is_paused
+
+
+def test_a_run_tells_its_type_and_when_it_was_meant_to_start(api: AirflowApi, airflow: SimulatedAirflow) -> None:
+    airflow.add(ORDERS)
+    airflow.runs["nightly", ORDERS.run_id].run_type = "backfill"
+    run = api.run("nightly", ORDERS.run_id)
+    assert (run.run_type, run.run_after) == ("backfill", airflow.runs["nightly", ORDERS.run_id].run_after)

@@ -21,12 +21,16 @@ from sqlalchemy import Connection, Engine, event, make_url
 from tests.tick.scene import Oracle, judgement_of, sign_in
 
 from airflow_oncall.act import approval
+from airflow_oncall.act.actions import restart_pod, terminate_blocker
+from airflow_oncall.act.actions.kill_spark_application import StandaloneMaster, Yarn
 from airflow_oncall.rest import AirflowApi
 from airflow_oncall.store.engine import engine_for
 from airflow_oncall.store.sql import Store
 from airflow_oncall.tick import Tick
 
-MUTATIONS = ("clear", "clear_all", "reopen_run", "set_note", "trigger")
+MUTATIONS = ("clear", "clear_all", "reopen_run", "set_note", "trigger", "set_state", "set_task_state", "resize_pool", "pause_dag")
+OUTSIDE = ((terminate_blocker, "end_session"), (restart_pod, "delete_pod"), (StandaloneMaster, "kill"), (Yarn, "kill"))
+"""What actions change beside Airflow."""
 
 
 class Boundaries:
@@ -62,8 +66,12 @@ class Boundaries:
         """Put boundaries around everything that lasts."""
         for name in ("begin", "commit"):
             event.listen(engine, name, self.cross_when_writing)
-        for name in MUTATIONS:
-            setattr(AirflowApi, name, self.around(getattr(AirflowApi, name)))
+        self.watch_effects()
+
+    def watch_effects(self) -> None:
+        """Put boundaries around what changes Airflow, or anything else, only."""
+        for owner, name in (*((AirflowApi, name) for name in MUTATIONS), *OUTSIDE):
+            setattr(owner, name, self.around(getattr(owner, name)))
 
 
 def carry_out(order: dict[str, Any], pipe: int | None = None) -> None:
@@ -71,11 +79,13 @@ def carry_out(order: dict[str, Any], pipe: int | None = None) -> None:
     engine = engine_for(make_url(order["database"]), 30.0)
     store, api = Store.over(engine, f"worker-{os.getpid()}-{time.time_ns()}"), sign_in(order["airflow"])
     if pipe is not None:
-        Boundaries(order["die_at"], pipe).watch(engine)
+        boundaries = Boundaries(order["die_at"], pipe)
+        boundaries.watch_effects() if order.get("effects_only") else boundaries.watch(engine)
     if order["job"] == "tick":
         Tick(store, api, judgement_of(store, Oracle(), order["mode"])).run(0, 0)
     else:
-        approval.answer(store, api, order["incident_id"], 1, {"chosen_options": ["Approve"], "responded_by_user": {"name": "ann"}})
+        said = {"chosen_options": ["Approve"], "responded_by_user": {"name": "ann"}}
+        approval.answer(store, api, order["incident_id"], order.get("number", 1), said)
 
 
 def forked(order: dict[str, Any]) -> dict[str, Any]:

@@ -73,10 +73,10 @@ def sign_in(url: str) -> AirflowApi:
     return AirflowApi(url, lambda: _login(url, "oncall", "secret"))
 
 
-def judgement_of(store: Store, brain: Oracle, mode: str) -> Judgement:
+def judgement_of(store: Store, brain: Oracle, mode: str, policy: Policy = POLICY) -> Judgement:
     """A judgement with a brain and a policy of the test's choice."""
     judgement = Judgement(store, mode)
-    judgement.__dict__.update(brain=brain, policy=POLICY)
+    judgement.__dict__.update(brain=brain, policy=policy)
     return judgement
 
 
@@ -88,6 +88,7 @@ class Scene:
     airflow: SimulatedAirflow
     brain: Oracle = field(default_factory=Oracle)
     mode: str = "auto"
+    policy: Policy = POLICY
 
     def __post_init__(self) -> None:
         self.api = sign_in(self.airflow.url)
@@ -109,7 +110,7 @@ class Scene:
     def tick(self, store: Store | None = None, seconds: float = 0) -> TickResult:
         """One tick."""
         store = store or self.store
-        return Tick(store, self.api, judgement_of(store, self.brain, self.mode)).run(seconds, linger=seconds)
+        return Tick(store, self.api, judgement_of(store, self.brain, self.mode, self.policy)).run(seconds, linger=seconds)
 
     def later(self) -> None:
         """So much time passes that all open incidents are due and all leases are over."""

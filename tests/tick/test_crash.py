@@ -7,25 +7,35 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from tests.databases import Databases, fresh_store
 from tests.simulated_airflow import SimulatedAirflow
 from tests.simulated_world import Dag
-from tests.tick.scene import ORDERS, Scene
+from tests.tick.scene import ORDERS, POLICY, Scene
+from tests.tick.storm_scene import StormScene
 
-from airflow_oncall.incident import ActionState, State
+from airflow_oncall.incident import ActionState, State, StormState
 
 Worker = Callable[..., dict[str, Any]]
 MOST = 120
 """More boundaries than any job here has; a loop that reaches it is one that never ends."""
+both = pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 
 
 @pytest.fixture(scope="module")
 def worker(databases: Databases) -> Iterator[Worker]:
     """Carries out a job in a process of its own, which dies where it is told."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
+    with worker_process(databases) as worker:
+        yield worker
+
+
+@contextmanager
+def worker_process(databases: Databases, **connections: str) -> Iterator[Worker]:
+    """The process, with environment variables for the Airflow connections that its jobs need."""
+    environment = os.environ | connections | {"PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
     command = [sys.executable, "-m", "tests.tick.crash_child"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stdin is not None
@@ -81,7 +91,7 @@ def assert_one_of_everything(scene: Scene) -> None:
     assert scene.store.reading.attempts(ORDERS) == 2
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@both
 def test_a_tick_killed_anywhere_between_failure_and_clear(databases: Databases, kind: str, worker: Worker) -> None:
     for die_at, scene in enumerate(scenes(databases, kind, "auto"), 1):
         end = worker(scene, "tick", die_at)
@@ -144,3 +154,74 @@ def test_a_worker_that_dies_a_little_later_each_time_gets_there(databases: Datab
         scene.later()
     carry_on(scene)
     assert_one_of_everything(scene)
+
+
+def storms(databases: Databases, kind: str, mode: str) -> Iterator[StormScene]:
+    """Over and over the same beginning: as many task instances failed with one cause as make a storm."""
+    while True:
+        for store in fresh_store(databases, kind, "the-survivor"):
+            with SimulatedAirflow() as airflow:
+                airflow.dags["oncall_approval"] = Dag()
+                scene = StormScene(store, airflow, mode=mode, policy=POLICY)
+                scene.strike(POLICY.storms.members)
+                yield scene
+
+
+def assert_nothing_twice(scene: StormScene) -> None:
+    assert len(scene.cleared) == len(set(scene.cleared))
+    assert [one.members for one in scene.store.storms.newest(5)] == [POLICY.storms.members]
+    for incident in scene.store.reading.incidents():
+        decisions = scene.store.reading.decisions(incident.id)
+        assert [one.number for one in decisions] == [1, 2][: len(decisions)]
+        assert len(scene.store.reading.diagnoses(incident.id)) == 1
+        assert scene.store.reading.attempts(incident.ref) <= 1
+
+
+@both
+def test_a_tick_killed_anywhere_between_a_storm_and_the_clear_of_its_probe(databases: Databases, kind: str, worker: Worker) -> None:
+    for die_at, scene in enumerate(storms(databases, kind, "auto"), 1):
+        end = worker(scene, "tick", die_at)
+        scene.ticks(2)
+        assert len(scene.cleared) == 1
+        assert scene.states == {"held": POLICY.storms.members - 1, "verifying": 1}
+        assert scene.storm.probes == 1
+        assert_nothing_twice(scene)
+        if not end["killed"]:
+            assert end["passed"] > 10
+            return
+        assert die_at < MOST
+
+
+@both
+def test_a_tick_killed_anywhere_while_a_wave_is_released(databases: Databases, kind: str, worker: Worker) -> None:
+    for die_at, scene in enumerate(storms(databases, kind, "auto"), 1):
+        scene.tick()
+        for ref in scene.airflow.schedule():
+            scene.airflow.succeed(ref)
+        scene.later()
+        end = worker(scene, "tick", die_at)
+        scene.ticks(2)
+        assert len(scene.cleared) == 1 + POLICY.storms.first_wave
+        assert scene.storm.wave == 1
+        assert_nothing_twice(scene)
+        if not end["killed"]:
+            return
+        assert die_at < 2 * MOST
+
+
+@both
+def test_the_answer_about_a_storm_killed_anywhere(databases: Databases, kind: str, worker: Worker) -> None:
+    for die_at, scene in enumerate(storms(databases, kind, "ask"), 1):
+        scene.tick()
+        probe = scene.incident_number(scene.storm.probe_id or 0)
+        end = worker(scene, "answer", die_at, incident_id=probe.id, number=probe.decisions)
+        if scene.incident_number(probe.id).state is State.ASKED:
+            scene.later()
+            worker(scene, "answer", 0, incident_id=probe.id, number=probe.decisions)
+        scene.ticks(2)
+        assert (scene.storm.state, scene.storm.answer, scene.storm.answered_by) == (StormState.PROBING, "approved", "ann")
+        assert len(scene.cleared) == 1
+        assert_nothing_twice(scene)
+        if not end["killed"]:
+            return
+        assert die_at < MOST

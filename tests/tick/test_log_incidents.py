@@ -10,7 +10,7 @@ from sqlalchemy import text
 from tests.cast import MIDNIGHT
 from tests.tick.scene import BUG, ORDERS, Scene
 
-from airflow_oncall.incident import ActionKind, Correlation, Diagnosis, Kind, Label, LogEvent, State, Verdict
+from airflow_oncall.incident import REPORTED, ActionKind, Correlation, Diagnosis, Kind, Label, LogEvent, State, Verdict
 
 KILLED = "server process (PID 41) was terminated by signal 9: Killed"
 OUT_OF_MEMORY = Diagnosis("memory_exhaustion", 0.95, None, 0.4)
@@ -50,6 +50,13 @@ def test_a_record_that_shows_no_failure_is_closed(stage: Scene) -> None:
     stage.log(backend_was_killed)
     stage.tick()
     assert stage.state == State.CLOSED
+
+
+def test_what_another_system_reported_is_kept_though_its_text_shows_no_failure(stage: Scene) -> None:
+    stage.brain.engines[KILLED] = NOTHING
+    stage.log(replace(backend_was_killed, source=f"{REPORTED}grafana"))
+    stage.ticks()
+    assert (stage.incident.category, stage.state) == ("unknown", State.OBSERVED)
 
 
 def test_it_closes_when_nothing_of_the_kind_was_logged_for_a_day(stage: Scene) -> None:

@@ -6,14 +6,20 @@ rest: who may answer, who answered, the audit. A question that nobody answers do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
+from airflow_oncall.act.actions.registry import describe
+from airflow_oncall.act.effective import Subject, effective, subject_of
 from airflow_oncall.act.execute import execute
+from airflow_oncall.act.policy import Names
+from airflow_oncall.act.policy_file import read_policy
+from airflow_oncall.act.storm_text import facts as storm_facts
 from airflow_oncall.errors import AirflowApiError, NotFound, StoreUnavailable
-from airflow_oncall.incident import Action, Decision, Diagnosis, Incident, Label, Occurrence, State
+from airflow_oncall.incident import Action, ActionKind, Decision, Diagnosis, Incident, Label, Occurrence, State, Storm
 from airflow_oncall.rest import AirflowApi
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
@@ -22,6 +28,7 @@ APPROVAL_DAG = "oncall_approval"
 QUESTION_TASK = "question"
 APPROVE, REJECT = "Approve", "Reject"
 LEASE = timedelta(minutes=2)
+_MARKDOWN = frozenset("\\`*[]<>|")
 
 
 def run_id(incident_id: int, number: int) -> str:
@@ -35,11 +42,13 @@ def ask(store: Store, api: AirflowApi, incident: Incident) -> Incident:
     if decision is None or diagnosis is None:
         raise AssertionError(f"incident {incident.id} is asked about without a decision")
     seen = store.reading.occurrences(incident.id)[-1]
+    storm = store.storms.of(incident)
     question = {
         "incident_id": incident.id,
         "number": decision.number,
-        "subject": subject(incident, diagnosis),
-        "body": body(incident, diagnosis, decision, seen, api.base_url),
+        "subject": subject(incident, diagnosis, storm, str(decision.action)),
+        "approvers": list(decision.basis.get("approvers", ())),
+        "body": body(incident, diagnosis, decision, seen, api.base_url, storm_facts(store, storm, incident) if storm else ()),
     }
     try:
         api.trigger(APPROVAL_DAG, run_id(incident.id, decision.number), question)
@@ -96,17 +105,40 @@ def answer(store: Store, api: AirflowApi, incident_id: int, number: int, respons
 
 
 def _carry_out(store: Store, api: AirflowApi, incident: Incident, action: Action, response: Mapping[str, Any] | None) -> Incident:
+    allowed = _approvers_now(store, api, incident) if response else ()
+    if response and allowed and not _is_among(response, allowed):
+        user = _user(response)
+        detail = f"{user} answered, but only {', '.join(allowed)} may; nothing is done"
+        return _reject(store, incident, "no answer", user, detail)
     if not response or APPROVE not in response.get("chosen_options", ()):
         name, user = ("rejection", _user(response)) if response else ("no answer", "airflow")
         return _reject(store, incident, name, user, "")
     decision = store.reading.decision(incident.id)
     label = Label(incident.id, "approval", str(action.kind), _user(response), now(), {"decision": action.decision_number})
+    _answer_for_storm(store, incident, True, label.given_by)
     acting = store.ledger.answered(incident, action, label, State.ACTING, 0)
     reason = f"Approved by {label.given_by}. " + (" ".join(decision.reasons) if decision else "")
     return execute(store, api, acting, action, reason)
 
 
+def _approvers_now(store: Store, api: AirflowApi, incident: Incident) -> Names:
+    """Who may answer by the policy of this moment, which somebody may have left since the question was asked; empty: anybody."""
+    policy, ref = read_policy(store), incident.ref
+    named = Subject(ref.dag_id, ref.task_id)
+    if any(override.approvers is not None for override in policy.overrides):
+        with suppress(NotFound):  # of a task that is gone, only the names are known
+            named = subject_of(ref, api.task(ref.dag_id, ref.task_id))
+    return effective(policy, named, mode="").approvers
+
+
+def _is_among(response: Mapping[str, Any], allowed: Names) -> bool:
+    user = response.get("responded_by_user") or {}
+    known = {str(user.get("id")), str(user.get("name"))} if isinstance(user, Mapping) else {str(user)}
+    return bool(known & set(allowed))
+
+
 def _reject(store: Store, incident: Incident, name: str, user: str, detail: str) -> Incident:
+    _answer_for_storm(store, incident, False, user)
     action = store.ledger.open_action(incident.id)
     label = Label(incident.id, name.replace(" ", "_"), "clear", user, now(), {"decision": incident.decisions, "detail": detail})
     if action is None:
@@ -114,24 +146,39 @@ def _reject(store: Store, incident: Incident, name: str, user: str, detail: str)
     return store.ledger.answered(incident, action, label, State.ESCALATED, 0)
 
 
+def _answer_for_storm(store: Store, incident: Incident, approved: bool, user: str) -> None:
+    """Before the answer itself is recorded, so that a crash between the two repeats both."""
+    storm = store.storms.of(incident)
+    if storm:
+        store.storms.answered(storm, approved, user)
+
+
 def _user(response: Mapping[str, Any]) -> str:
     user = response.get("responded_by_user") or {}
     return str(user.get("name") or user.get("id") or "unknown") if isinstance(user, Mapping) else str(user)
 
 
-def subject(incident: Incident, diagnosis: Diagnosis) -> str:
-    """One line: what failed, of what."""
-    return (
-        f"Clear {incident.ref.dag_id}.{incident.ref.task_id or 'run'}{_index(incident)}? {diagnosis.category} at try {incident.try_number}"
-    )
+def subject(incident: Incident, diagnosis: Diagnosis, storm: Storm | None = None, action: str = ActionKind.CLEAR_TASK) -> str:
+    """One line: what is proposed for what, and why."""
+    verb = "clear" if action in (ActionKind.CLEAR_TASK, ActionKind.CLEAR_RUN) else f"{_words(action)} for"
+    of = f"Storm of {storm.members}: {verb}" if storm else verb.capitalize()
+    what = f"{incident.ref.dag_id}.{incident.ref.task_id or 'run'}{_index(incident)}"
+    return f"{of} {what}? {diagnosis.category} at try {incident.try_number}"
 
 
-def body(incident: Incident, diagnosis: Diagnosis, decision: Decision, seen: Occurrence, base_url: str) -> str:
-    """Markdown: what failed, why, what is proposed, how likely it helps, and where to look."""
+def _words(action: str | None) -> str:
+    return str(action).replace("_", " ")
+
+
+def body(
+    incident: Incident, diagnosis: Diagnosis, decision: Decision, seen: Occurrence, base_url: str, storm: Sequence[tuple[str, str]] = ()
+) -> str:
+    """Markdown: what failed, why, what is proposed, how likely it helps, and where to look; ``storm``: rows about the storm."""
     facts = [
+        *storm,
         ("Task instance", f"`{incident.ref}`, try {incident.try_number}"),
         ("Cause", f"{diagnosis.category} ({diagnosis.probability:.0%})"),
-        ("Proposal", f"{str(decision.action).replace('_', ' ')}: it runs again, with its full retries"),
+        ("Proposal", f"{_words(decision.action)}: {describe(str(decision.action), decision.parameters)}"),
         ("Probability that it helps", f"{decision.probability:.0%}"),
         ("Why you are asked", decision.reasons[0]),
     ]
@@ -139,7 +186,14 @@ def body(incident: Incident, diagnosis: Diagnosis, decision: Decision, seen: Occ
     decisive = "\n".join(diagnosis.evidence[:3]) or seen.evidence.message[:500] or "(no text)"
     fenced = decisive.replace("```", "'''")
     where = f"[Open the task instance]({link(incident, base_url)})"
-    return f"{table}\n\n```\n{fenced}\n```\n\n{where}\n\nReject: nothing is done and it is escalated."
+    similar = _similar(decision)
+    return f"{table}\n\n```\n{fenced}\n```\n\n{similar}{where}\n\nReject: nothing is done and it is escalated."
+
+
+def _similar(decision: Decision) -> str:
+    """What is known of its like, in which nothing is Markdown: the words are those of people and of other incidents."""
+    lines = ["".join(f"\\{one}" if one in _MARKDOWN else one for one in str(line)) for line in decision.basis.get("alike", ())]
+    return "".join(["Similar:\n\n", *(f"- {line}\n" for line in lines), "\n"]) if lines else ""
 
 
 def link(incident: Incident, base_url: str) -> str:

@@ -1,57 +1,42 @@
-"""Diagnosis and policy to decision: a ladder whose first rung that holds decides, and every rung leaves its reason.
+"""Diagnosis, policy and guards to decision: a ladder whose first rung that holds decides, and every rung leaves its reason.
 
     1 a person paused the DAG: never undo a person             -> escalate
     2 removed from its DAG, or declared ``oncall: never``      -> escalate
     3 known from a log only, no category, or one that a re-run does not mend          -> escalate
-    4 budget used up                                           -> escalate
+    4 a guard refuses (own DAG, budget of the task instance)   -> escalate
     5 probability below ``ask``                                -> escalate
-    6 anomaly, declared ``ask``, mode ``ask``, below ``auto``  -> ask
+    6 anomaly, declared ``ask``, mode ``ask``, a guard asks (critical, far-reaching, old), below the bar  -> ask
     7 else                                                     -> auto (or wait first)
 
+What came out may still have to wait: for the end of a maintenance, for room in a budget, for the kill switch. Then the
+verdict is ``wait`` without an action (:func:`is_held`), and it is decided anew later.
+A repair that would be made and was drawn to be left out, so that the gain is measured, is only observed at first.
 Mode ``shadow`` goes down the same ladder and does none of it: observe, with what would have been done.
 Pure: values in, a decision out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from airflow_oncall.act.policy import Policy
-from airflow_oncall.incident import ActionKind, Decision, Diagnosis, Incident, Kind, Verdict
+from airflow_oncall.act.economics import Economics, Statistic, posterior
+from airflow_oncall.act.effective import Bars, Effective, Subject, effective
+from airflow_oncall.act.guards import LONGEST_SECONDS, REPAIR, Ask, Finding, Hold, Proposal, Refuse, findings
+from airflow_oncall.act.policy import Adapt, Policy
+from airflow_oncall.act.situation import Situation
+from airflow_oncall.incident import ActionKind, Decision, Kind, Verdict
+
+__all__ = ["DECLARATIONS", "HOLDOUT", "Situation", "action_kind", "decide", "declaration", "effective_of", "is_held"]
 
 DECLARATIONS = ("auto", "ask", "never")
-
-
-@dataclass(frozen=True)
-class Situation:
-    """Everything a decision depends on."""
-
-    incident: Incident
-    diagnosis: Diagnosis
-    mode: str
-    declared: str | None = None
-    """``auto``, ``ask``, ``never``, or nothing said."""
-    retries: int = 0
-    is_paused: bool = False
-    is_removed: bool = False
-    """The task is no longer part of its DAG."""
-    used_here: int = 0
-    """Attempts already re-armed for this task instance."""
-    used_this_hour: int = 0
-    failed_repairs: int = 0
-    """Repairs of this incident after which it failed with the same cause."""
-    chance: float | None = None
-    """P(the repair resolves it), as the confidence model has it; without one, P(a re-run can help) counts."""
-    advice: str = ""
-    """How the models rank what can be done, for people."""
-    severity: str = ""
-    """How bad it is and why, for people."""
-
-    @property
-    def attempts(self) -> int:
-        """Runs that one clear re-arms."""
-        return self.retries + 1
+HOLDOUT = "holdout"
+"""Arm of a decision that leaves a repair out to measure the gain."""
+RERUNS = frozenset({ActionKind.CLEAR_TASK, ActionKind.CLEAR_RUN, ActionKind.CLEAR_DOWNSTREAM, ActionKind.CLEAR_WITH_DELAY})
+"""Actions that run the same again: these cannot mend what is permanent."""
+UNTRIED = 0.5
+"""Chance of an action that changes something, while no outcome of it is known."""
 
 
 def declaration(tags: frozenset[str], params: Mapping[str, object]) -> str | None:
@@ -65,50 +50,147 @@ def declaration(tags: frozenset[str], params: Mapping[str, object]) -> str | Non
     return "ask" if known else None
 
 
+def effective_of(situation: Situation, policy: Policy) -> Effective:
+    """The policy as it is for this task instance."""
+    ref = situation.incident.ref
+    return effective(policy, situation.subject or Subject(ref.dag_id, ref.task_id), situation.mode)
+
+
+def action_kind(situation: Situation, policy: Effective) -> str:
+    """The action that is judged: the assigned one, or that of the policy's rule; ``escalate`` where there is none."""
+    rule = policy.rule(situation.diagnosis.category)
+    kind = situation.action or (rule.action if rule else ActionKind.ESCALATE)
+    is_run = situation.incident.kind is Kind.DAG_RUN
+    return str(ActionKind.CLEAR_RUN if is_run and kind == ActionKind.CLEAR_TASK else kind)
+
+
+def is_held(decision: Decision) -> bool:
+    """Whether nothing is done yet, and it has to be decided anew after ``wait_seconds``."""
+    return decision.verdict is Verdict.WAIT and decision.action is None
+
+
 def decide(situation: Situation, policy: Policy) -> Decision:
-    """The decision, with every reason that led to it (the deciding one first)."""
-    decision = _ladder(situation, policy, _probability(situation, policy))
-    if situation.mode != "shadow":
-        return decision
-    shadowed = f"Shadow mode, nothing is done; it would be {decision.verdict}: {decision.reasons[0]}"
-    return replace(decision, verdict=Verdict.OBSERVE, reasons=(shadowed, *decision.reasons[1:]))
+    """The decision, with every reason that led to it (the deciding one first) and every figure behind it."""
+    found = effective_of(situation, policy)
+    weighed = _weigh(situation, found)
+    decision = _held(weighed, _ladder(weighed))
+    if found.mode == "shadow":
+        return _only_observed(decision, "Shadow mode, nothing is done")
+    if situation.is_held_out and decision.action and decision.verdict in REPAIR:
+        return replace(_only_observed(decision, "Left out to measure what repairs gain"), arm=HOLDOUT)
+    return decision
 
 
-def _ladder(situation: Situation, policy: Policy, probability: float) -> Decision:
-    if situation.incident.kind is Kind.LOG and situation.diagnosis.category not in policy.logs.escalate:
-        return _decision(situation, Verdict.OBSERVE, None, probability, "A log tells of it, and no task instance is known for it.")
-    refusal = _refusal(situation, policy, probability)
+def _only_observed(decision: Decision, why: str) -> Decision:
+    reasons = (f"{why}; it would be {decision.verdict}: {decision.reasons[0]}", *decision.reasons[1:])
+    return replace(decision, verdict=Verdict.OBSERVE, reasons=reasons, basis={**decision.basis, "would_be": str(decision.verdict)})
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """A situation with all that follows from it."""
+
+    situation: Situation
+    policy: Effective
+    kind: str
+    economics: Economics
+    auto: float
+    """The policy's bar, as outcomes may have moved it."""
+    bars: Bars
+    findings: Sequence[Finding]
+
+    @property
+    def probability(self) -> float:
+        return self.economics.probability
+
+    @property
+    def bar(self) -> float:
+        """From here on it is done without asking."""
+        return max(self.auto, self.economics.break_even)
+
+    @property
+    def helps(self) -> str:
+        what = "a re-run" if self.kind in RERUNS else self.kind
+        return f"{what} helps with probability {self.probability:.0%}"
+
+
+def _weigh(situation: Situation, policy: Effective) -> _Weighed:
+    kind = action_kind(situation, policy)
+    bars = policy.bars(situation.diagnosis.category, kind)
+    economics = Economics(_probability(situation, policy, kind), situation.attempts, situation.minutes, policy.costs)
+    auto = _adapted(situation, bars.thresholds.auto, policy.policy.adapt)
+    return _Weighed(situation, policy, kind, economics, auto, bars, findings(Proposal(situation, policy, kind)))
+
+
+def _probability(situation: Situation, policy: Effective, kind: str) -> float:
+    factor = policy.policy.after_failure.probability_factor**situation.failed_repairs
+    return round(posterior(_before(situation, kind), situation.statistic) * factor, 4)
+
+
+def _before(situation: Situation, kind: str) -> float:
+    """The probability that it helps, before outcomes of the same are counted in."""
+    model, transient = situation.chance, situation.diagnosis.transient_probability
+    if model is None:
+        model = transient if kind in RERUNS else max(transient, UNTRIED)
+    # What is only alike moves the model's word; what was seen of this failure itself then moves both.
+    return posterior(model, situation.alike_statistics.get(kind))
+
+
+def _learned(situation: Situation, kind: str) -> str:
+    seen, before = situation.statistic or Statistic(), _before(situation, kind)
+    counted = f"{seen.successes:.1f} helped, {seen.failures:.1f} did not"
+    return f"Outcomes of the same {seen.level}, older ones counting less: {counted}; {before:.0%} becomes {posterior(before, seen):.0%}."
+
+
+def _adapted(situation: Situation, auto: float, adapt: Adapt) -> float:
+    moved = situation.adapted
+    if not adapt.enabled or moved is None or moved.base != auto:
+        return auto
+    return min(max(moved.auto, adapt.lowest), adapt.highest)
+
+
+def _ladder(weighed: _Weighed) -> Decision:
+    situation = weighed.situation
+    if situation.incident.kind is Kind.LOG and situation.diagnosis.category not in weighed.policy.policy.logs.escalate:
+        return _decision(weighed, Verdict.OBSERVE, None, "A log tells of it, and no task instance is known for it.")
+    refusal = _refusal(weighed)
     if refusal:
-        return _decision(situation, Verdict.ESCALATE, ActionKind.ESCALATE, probability, refusal)
-    action = ActionKind.CLEAR_RUN if situation.incident.kind is Kind.DAG_RUN else ActionKind.CLEAR_TASK
-    wait = _wait(situation, policy)
-    helps = f"a re-run helps with probability {probability:.0%}"
-    doubt = _doubt(situation, policy, probability)
+        return _decision(weighed, Verdict.ESCALATE, ActionKind.ESCALATE, refusal)
+    wait = _wait(situation, weighed.policy)
+    doubt = _doubt(weighed)
     if doubt:
-        return _decision(situation, Verdict.ASK, action, probability, f"{doubt}; {helps}.", wait)
+        return _decision(weighed, Verdict.ASK, weighed.kind, f"{doubt}; {weighed.helps}.", wait)
     verdict = Verdict.WAIT if wait else Verdict.AUTO
     first = f"Waits {wait} s first, then repairs" if wait else "Repairs"
-    return _decision(situation, verdict, action, probability, f"{first}: {helps}, the bar is {policy.thresholds.auto:.0%}.", wait)
+    return _decision(weighed, verdict, weighed.kind, f"{first}: {weighed.helps}, the bar is {weighed.bar:.0%}.", wait)
 
 
-def _probability(situation: Situation, policy: Policy) -> float:
-    factor = policy.after_failure.probability_factor**situation.failed_repairs
-    chance = situation.diagnosis.transient_probability if situation.chance is None else situation.chance
-    return round(chance * factor, 4)
+def _held(weighed: _Weighed, decision: Decision) -> Decision:
+    """The same decision, or that it has to wait; of several guards, the one that holds it longest counts."""
+    holding = [one for one in weighed.findings if isinstance(one, Hold) and decision.verdict in one.covers]
+    if not holding:
+        return decision
+    longest = max(holding, key=lambda one: one.seconds)
+    reason = f"{longest.reason}; then it is decided anew. It would be {decision.verdict}: {decision.reasons[0]}"
+    seconds = int(min(max(longest.seconds, 1), LONGEST_SECONDS))
+    basis = {**decision.basis, "held_by": longest.guard}
+    reasons = (reason, *decision.reasons[1:])
+    return replace(decision, verdict=Verdict.WAIT, action=None, arm="", wait_seconds=seconds, reasons=reasons, basis=basis)
 
 
-def _wait(situation: Situation, policy: Policy) -> int:
-    rule = policy.categories.get(situation.diagnosis.category)
-    base = rule.wait_seconds if rule else 0
-    return min(int(base * policy.after_failure.wait_factor**situation.failed_repairs), 86_400)
+def _wait(situation: Situation, policy: Effective) -> int:
+    rule, after, failed = policy.rule(situation.diagnosis.category), policy.policy.after_failure, situation.failed_repairs
+    first = max(rule.wait_seconds if rule else 0, situation.planned_wait) * after.wait_factor**failed
+    again = after.wait_seconds * after.wait_factor ** (failed - 1) if failed else 0
+    return int(min(max(first, again), 86_400))
 
 
-def _refusal(situation: Situation, policy: Policy, probability: float) -> str | None:
+def _refusal(weighed: _Weighed) -> str | None:
     """Why nothing may be done, ``None`` when something may."""
-    category, budgets = situation.diagnosis.category, policy.budgets
-    rule = policy.categories.get(category)
-    here = situation.used_here + situation.attempts
-    hour = situation.used_this_hour + situation.attempts
+    situation, category = weighed.situation, weighed.situation.diagnosis.category
+    rule = weighed.policy.rule(category)
+    permanent = situation.diagnosis.transient is False and weighed.kind in RERUNS
+    refused = next((one.reason for one in weighed.findings if isinstance(one, Refuse)), "")
     rungs = (
         (situation.is_paused, "The DAG is paused; a person stopped it."),
         (situation.incident.kind is Kind.LOG, "A log tells of it, and no task instance is known that a re-run would repair."),
@@ -116,53 +198,99 @@ def _refusal(situation: Situation, policy: Policy, probability: float) -> str | 
         (situation.is_removed, "The task is no longer part of its DAG."),
         (situation.declared == "never", 'Declared "oncall: never".'),
         (rule is None, f"No category of the policy fits ({category})."),
-        (rule is not None and rule.action == "escalate", f"{category} needs a person: a re-run does not mend it."),
-        (situation.diagnosis.transient is False, f"This {category} is permanent: a re-run does not mend it."),
-        (here > budgets.attempts_per_task_instance, _used_up("task instance", here, budgets.attempts_per_task_instance)),
-        (hour > budgets.attempts_per_hour, _used_up("hour", hour, budgets.attempts_per_hour)),
-        (probability < policy.thresholds.ask, f"A re-run helps with probability {probability:.0%} only."),
+        (weighed.kind == ActionKind.ESCALATE, f"{category} needs a person: a re-run does not mend it."),
+        (permanent, f"This {category} is permanent: a re-run does not mend it."),
+        (bool(refused), refused),
+        (weighed.probability < min(weighed.bars.thresholds.ask, weighed.auto), f"{weighed.helps[0].upper()}{weighed.helps[1:]} only."),
     )
     return next((reason for holds, reason in rungs if holds), None)
 
 
-def _used_up(what: str, would_be: int, limit: int) -> str:
-    return f"The budget of this {what} is used up: it would be {would_be} attempts of {limit}."
-
-
-def _doubt(situation: Situation, policy: Policy, probability: float) -> str | None:
+def _doubt(weighed: _Weighed) -> str | None:
     """Why a person decides, ``None`` when the system may."""
+    situation = weighed.situation
     if situation.diagnosis.anomaly:
         return "Unlike anything known"
     if situation.declared == "ask":
         return 'Declared "oncall: ask"'
-    if probability < policy.thresholds.auto:
-        return f"Below the bar of {policy.thresholds.auto:.0%}"
-    if situation.mode == "ask" and situation.declared != "auto":
+    asked = next((one.reason for one in weighed.findings if isinstance(one, Ask)), None)
+    if asked:
+        return asked
+    if weighed.probability < weighed.bar:
+        return f"Below the bar of {weighed.bar:.0%}" if weighed.bar <= 1 else "It would cost more than it gains"
+    if weighed.policy.mode == "ask" and situation.declared != "auto":
         return "Mode ask"
     return None
 
 
-def _decision(
-    situation: Situation, verdict: Verdict, action: ActionKind | None, probability: float, reason: str, wait: int = 0
-) -> Decision:
-    diagnosis, incident = situation.diagnosis, situation.incident
-    reasons = (
+def _decision(weighed: _Weighed, verdict: Verdict, action: str | None, reason: str, wait: int = 0) -> Decision:
+    situation = weighed.situation
+    acts = action is not None and action != ActionKind.ESCALATE
+    return Decision(
+        incident_id=situation.incident.id,
+        number=situation.incident.decisions + 1,
+        verdict=verdict,
+        action=action,
+        answers_try=situation.incident.try_number,
+        probability=weighed.probability,
+        reasons=_reasons(weighed, reason),
+        wait_seconds=wait,
+        mode=weighed.policy.mode,
+        parameters=dict(situation.parameters) if acts else {},
+        basis=_basis(weighed),
+        arm=situation.arm if acts else "",
+    )
+
+
+def _reasons(weighed: _Weighed, reason: str) -> tuple[str, ...]:
+    situation, diagnosis = weighed.situation, weighed.situation.diagnosis
+    also = [one.reason for one in weighed.findings if one.reason not in reason]
+    weighs = weighed.kind != ActionKind.ESCALATE
+    return (
         reason,
         f"Category {diagnosis.category} with probability {diagnosis.probability:.0%}, by {diagnosis.decided_by}"
         + (f" ({diagnosis.model_version})." if diagnosis.model_version else "."),
         *(f"Evidence: {line}" for line in diagnosis.evidence[:3]),
+        *((f"{weighed.economics}.",) if weighs else ()),
+        *((_learned(situation, weighed.kind),) if weighs and situation.statistic else ()),
+        *(f"Guard: {line.rstrip('.')}." for line in also),
         *((f"By earlier outcomes: {situation.advice}.",) if situation.advice else ()),
+        *(f"Alike: {line}" for line in situation.alike),
         *((f"Severity {situation.severity}.",) if situation.severity else ()),
         *((f"{situation.failed_repairs} repair(s) failed with the same cause before.",) if situation.failed_repairs else ()),
     )
-    return Decision(
-        incident_id=incident.id,
-        number=incident.decisions + 1,
-        verdict=verdict,
-        action=action,
-        answers_try=incident.try_number,
-        probability=probability,
-        reasons=reasons,
-        wait_seconds=wait,
-        mode=situation.mode,
-    )
+
+
+def _basis(weighed: _Weighed) -> dict[str, Any]:
+    """The figures, as JSON; ``lines``: the places of the policy that they come from."""
+    situation, economics, policy = weighed.situation, weighed.economics, weighed.policy
+    category = situation.diagnosis.category
+    places = {name: policy.places.get(name, "") for name in ("mode", "always_ask", "costs", "approvers", "route")}
+    return {
+        "action": weighed.kind,
+        "probability": {
+            "model": situation.chance,
+            "before": round(_before(situation, weighed.kind), 4),
+            "after": round(posterior(_before(situation, weighed.kind), situation.statistic), 4),
+            "transient": situation.diagnosis.transient_probability,
+            "outcomes": asdict(situation.statistic) if situation.statistic else None,
+            "alike": asdict(alike) if (alike := situation.alike_statistics.get(weighed.kind)) else None,
+            "failed_repairs": situation.failed_repairs,
+        },
+        "bar": weighed.bar if weighed.bar <= 1 else None,
+        "auto": weighed.auto,
+        "policy_auto": weighed.bars.thresholds.auto,
+        "ask": weighed.bars.thresholds.ask,
+        "break_even": economics.break_even if economics.break_even <= 1 else None,
+        "gain": economics.gain,
+        "attempts": economics.attempts,
+        "minutes": economics.minutes,
+        "costs": policy.costs.model_dump(),
+        "used": {name: used.amount for name, used in situation.used.items()},
+        "guards": [{"guard": one.guard, "says": type(one).__name__.lower(), "reason": one.reason} for one in weighed.findings],
+        "alike": list(situation.alike),
+        "approvers": list(policy.approvers),
+        "severity": situation.severity.partition(" ")[0],
+        "route": policy.route,
+        "lines": {**places, "thresholds": weighed.bars.place, "rule": policy.rule_place(category)},
+    }

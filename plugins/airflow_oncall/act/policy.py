@@ -6,20 +6,35 @@ part means.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, time
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from airflow_oncall.incident import CATEGORIES, ActionKind
 
 Mode = Literal["shadow", "ask", "auto"]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Whole = Annotated[int, Field(strict=True, ge=1)]
+Price = Annotated[float, Field(strict=True, ge=0, le=1e9)]
+Parameters = Mapping[str, JsonValue]
 Names = tuple[str, ...]
 ENTRY_POINTS = "airflow_oncall.actions"
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -29,6 +44,15 @@ def _category(name: str) -> str:
     if name not in CATEGORIES:
         raise ValueError(f"{name!r} is no category; use one of {', '.join(CATEGORIES)}")
     return name
+
+
+def _clock(value: object) -> object:
+    # YAML reads an unquoted 22:00 as the number 1320, which would be taken for seconds after midnight.
+    if isinstance(value, time) and value.tzinfo is None:
+        return value
+    if not isinstance(value, str) or not re.fullmatch(r"\d\d:\d\d(:\d\d)?", value):
+        raise ValueError('a time of the day is written in quotes, like "22:00"; its zone belongs to timezone')
+    return value
 
 
 def _zone(name: str) -> str:
@@ -51,20 +75,25 @@ def known_actions() -> frozenset[str]:
     return frozenset(str(kind) for kind in ActionKind) | {one.name for one in entry_points(group=ENTRY_POINTS)}
 
 
-ActionName = Annotated[str, AfterValidator(_action)]
-Category = Annotated[str, AfterValidator(_category)]
+# What editors propose; other packages' actions are names of their own.
+_OUR_ACTIONS = {"anyOf": [{"enum": [str(kind) for kind in ActionKind]}, {"type": "string"}]}
+ActionName = Annotated[str, AfterValidator(_action), WithJsonSchema(_OUR_ACTIONS)]
+Category = Annotated[str, AfterValidator(_category), WithJsonSchema({"enum": list(CATEGORIES)})]
 Zone = Annotated[str, AfterValidator(_zone)]
+Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": r"^\d\d:\d\d(:\d\d)?$"})]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Thresholds(_Part):
     """Probabilities from which a repair is made or proposed."""
 
     auto: Share
+    """From here on it is made without asking, where the mode allows that."""
     ask: Share
+    """From here on a person is asked; below, the incident is escalated."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Thresholds:
@@ -76,11 +105,11 @@ class Thresholds(_Part):
 class Costs(_Part):
     """What a decision weighs, in one unit of the operator's choice (money, or minutes of a person)."""
 
-    repaired_run: float = Field(default=10, ge=0)
+    repaired_run: Price = 10
     """Value of a run that nobody has to repair by hand."""
-    attempt_minute: float = Field(default=0.02, ge=0)
+    attempt_minute: Price = 0.02
     """Price of one minute of an attempt."""
-    wrong_action: float = Field(default=4, ge=0)
+    wrong_action: Price = 4
     """Price of an action that does not help, beside the minutes of its attempts."""
 
 
@@ -88,20 +117,41 @@ class Budgets(_Part):
     """Most runs that actions may re-arm; ``None``: no limit of this kind."""
 
     attempts_per_task_instance: Count
+    """For one task instance, ever."""
     attempts_per_hour: Count
+    """For everything together."""
     attempts_per_task_and_day: Count | None = None
+    """For one task over all its runs, in 24 hours."""
     attempts_per_dag_and_hour: Count | None = None
+    """For all tasks of one DAG."""
     attempts_per_category_and_hour: Count | None = None
+    """For all incidents of one category."""
     attempts_per_action_and_hour: Count | None = None
+    """For one kind of action."""
     actions_in_flight: Count | None = None
     """Most actions whose end was not seen yet."""
+    storm_attempts_per_hour: Count | None = None
+    """For members of storms whose probe was seen to succeed, in place of ``attempts_per_hour``, for which they then do not count."""
+
+
+def _budget(name: str) -> str:
+    if name not in Budgets.model_fields:
+        raise ValueError(f"{name!r} is no budget; use one of {', '.join(Budgets.model_fields)}")
+    return name
+
+
+BudgetName = Annotated[str, AfterValidator(_budget), WithJsonSchema({"enum": list(Budgets.model_fields)})]
 
 
 class AfterFailure(_Part):
     """What a failed repair changes for the next one."""
 
-    probability_factor: float = Field(gt=0, le=1)
-    wait_factor: float = Field(ge=1)
+    probability_factor: float = Field(strict=True, gt=0, le=1)
+    """The next one is this much less likely to help."""
+    wait_factor: float = Field(strict=True, ge=1, le=100)
+    """The next wait is this much longer, up to a day."""
+    wait_seconds: int = Field(default=0, strict=True, ge=0, le=86_400)
+    """The wait after the first failed repair at least, also where the category itself needs none."""
 
 
 class CategoryRule(_Part):
@@ -109,21 +159,40 @@ class CategoryRule(_Part):
 
     action: ActionName
     """A kind of action (``clear_task``, ``retry_with_more_memory``, ...), ``escalate``, or one that another package registered."""
-    wait_seconds: int = Field(default=0, ge=0, le=86_400)
-    parameters: Mapping[str, Any] = Field(default_factory=dict)
+    wait_seconds: int = Field(default=0, strict=True, ge=0, le=86_400)
+    """What this kind of trouble needs before a re-run makes sense."""
+    parameters: Parameters = Field(default_factory=dict)
     """Of the action, e.g. ``{runbook: restart_service}``."""
     thresholds: Thresholds | None = None
+    """Instead of the general ones."""
     alternatives: tuple[ActionName, ...] = ()
     """Actions that an experiment may try instead."""
+
+    @model_validator(mode="after")
+    def _runbook_is_named(self) -> CategoryRule:
+        if self.action == ActionKind.RUN_RUNBOOK and not isinstance(self.parameters.get("runbook"), str):
+            raise ValueError("run_runbook needs parameters.runbook, the dag_id of a DAG with the tag oncall-runbook")
+        return self
+
+
+class ActionRule(_Part):
+    """What holds for one kind of action, whatever the category."""
+
+    thresholds: Thresholds | None = None
+    """Used where neither an override nor the category has thresholds of its own."""
+    always_ask: bool | None = None
+    """A person decides, however probable it is; where nothing is said, the kind of action decides."""
 
 
 class Breaker(_Part):
     """Stops an action that keeps failing, for one category or one DAG; then lets one through to see."""
 
-    failures: int = Field(default=4, ge=1)
+    failures: Whole = 4
     """So many of the last ``of`` outcomes must have failed."""
-    of: int = Field(default=6, ge=1)
-    pause_minutes: int = Field(default=60, ge=1)
+    of: Whole = 6
+    """Outcomes that are looked at, the newest."""
+    pause_minutes: Whole = 60
+    """How long the action is stopped before one is let through."""
 
     @model_validator(mode="after")
     def _possible(self) -> Breaker:
@@ -135,34 +204,44 @@ class Breaker(_Part):
 class Storms(_Part):
     """When incidents are one storm, and how fast its members follow the probe."""
 
-    members: int = Field(default=10, ge=2)
+    members: int = Field(default=10, strict=True, ge=2)
     """Open incidents with one cause, opened within ``window_minutes``, that make a storm."""
-    window_minutes: int = Field(default=15, ge=1)
-    first_wave: int = Field(default=4, ge=1)
-    growth: float = Field(default=2, ge=1)
-    most_probes: int = Field(default=4, ge=1)
+    window_minutes: Whole = 15
+    """Time within which they opened."""
+    first_wave: Whole = 4
+    """Members that follow when the probe was seen to succeed."""
+    growth: float = Field(default=2, strict=True, ge=1, le=100)
+    """Each wave is so many times as large as the one before it."""
+    most_probes: Whole = 4
     """After so many failed probes it is a person's."""
-    wait_seconds: int = Field(default=120, ge=0)
+    wait_seconds: Count = 120
     """Between a failed probe and the next; grows with ``after_failure.wait_factor``."""
 
 
 class Window(_Part):
     """A time of the day, on some days; where ``end`` is not after ``start`` it ends on the next day."""
 
-    start: time
-    end: time
+    start: Clock
+    """Time of the day, in quotes."""
+    end: Clock
+    """Time of the day, in quotes."""
     days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = DAYS  # type: ignore[assignment]
     """Days on which it begins."""
     timezone: Zone = "UTC"
+    """Zone of both times, e.g. ``Europe/Berlin``."""
 
 
 class Maintenance(_Part):
     """A time in which nothing is done to these DAGs; incidents wait for its end."""
 
     start: AwareDatetime
+    """First moment, with its zone."""
     end: AwareDatetime
+    """First moment after it, with its zone."""
     dags: Names = ("*",)
+    """Globs of dag_ids."""
     reason: str = ""
+    """Shown with each incident that waits."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Maintenance:
@@ -180,7 +259,8 @@ class Risk(_Part):
 
     downstream: Count = 200
     """Task instances that wait for this one."""
-    run_age_hours: float = Field(default=72, ge=0)
+    run_age_hours: float = Field(default=72, strict=True, ge=0)
+    """Hours since the run began."""
     changed_code: Literal["ask", "allow"] = "ask"
     """The DAG's code changed since the failure: a re-run would run something else."""
     backfill: Literal["wait", "allow"] = "wait"
@@ -190,18 +270,25 @@ class Risk(_Part):
 class Holdout(_Part):
     """A share of the repairs that would be automatic is left out, so that the gain is measured without bias."""
 
-    share: float = Field(default=0, ge=0, le=0.2)
+    share: float = Field(default=0, strict=True, ge=0, le=0.2)
+    """Of such repairs; 0: none."""
     categories: tuple[Category, ...] = ()
+    """Only these; choose ones in which a run that stays failed for an hour hurts nobody."""
 
 
 class Adapt(_Part):
     """How far measured outcomes may move the ``auto`` bar of a category and action, each move in the audit log."""
 
     enabled: bool = False
+    """Whether bars move at all."""
     lowest: Share = 0.4
+    """No bar is moved below this."""
     highest: Share = 0.95
-    least_outcomes: int = Field(default=30, ge=5)
-    step: float = Field(default=0.05, gt=0, le=0.2)
+    """No bar is moved above this."""
+    least_outcomes: int = Field(default=30, strict=True, ge=5)
+    """Outcomes of a category and action without which its bar stays."""
+    step: float = Field(default=0.05, strict=True, gt=0, le=0.2)
+    """Most that a bar moves in one hour."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Adapt:
@@ -214,10 +301,15 @@ class Match(_Part):
     """Which task instances an override is for; every given part must fit. Globs: ``*`` and ``?``."""
 
     dag: str | None = None
+    """Glob of the dag_id."""
     task: str | None = None
+    """Glob of the task_id."""
     tag: str | None = None
+    """Glob that one of the DAG's tags fits."""
     pool: str | None = None
+    """Glob of the task's pool."""
     owner: str | None = None
+    """Glob that one of the owners fits."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Match:
@@ -230,29 +322,41 @@ class Override(_Part):
     """What differs for some task instances. Later overrides win over earlier ones."""
 
     match: Match
+    """Which task instances it is for."""
     mode: Mode | None = None
+    """``shadow``, ``ask`` or ``auto``."""
     always_ask: bool | None = None
+    """A person decides, always; ``false`` takes back what the general list says."""
     thresholds: Thresholds | None = None
+    """For every category that this override gives none of its own."""
     costs: Costs | None = None
-    budgets: Mapping[str, Count] = Field(default_factory=dict)
+    """In place of all the general ones."""
+    budgets: Mapping[BudgetName, Count] = Field(default_factory=dict)
     """Some of the fields of ``budgets``."""
     categories: Mapping[Category, CategoryRule] = Field(default_factory=dict)
+    """Rules of single categories, each in place of the whole general rule."""
     approvers: Names | None = None
+    """In place of the general ones."""
     route: str | None = None
+    """Name of one of ``routes``."""
 
 
 class Notifier(_Part):
     """One notifier, as in ``[oncall] escalation_notifiers``."""
 
     classpath: str
-    kwargs: Mapping[str, Any] = Field(default_factory=dict)
+    """Of a ``BaseNotifier``."""
+    kwargs: Parameters = Field(default_factory=dict)
+    """What it is made with; what it signs in with belongs into an Airflow connection."""
 
 
 class Retention(_Part):
     """Days that things are kept; ``None``: for ever."""
 
-    closed_incidents: int | None = Field(default=None, ge=1)
-    log_events: int | None = Field(default=30, ge=1)
+    closed_incidents: Whole | None = None
+    """Days after its end that an incident is kept; its diagnoses, decisions and labels, from which training learns, go with it."""
+    log_events: Whole | None = 30
+    """Days that what logs told about closed incidents is kept."""
 
 
 class Logs(_Part):
@@ -271,40 +375,63 @@ class Logs(_Part):
 class Policy(_Part):
     """``policy.yaml``."""
 
+    unquoted: ClassVar = frozenset({"routes"})
+    """Fields that hold what notifiers sign in with: messages never quote their values."""
+
     version: Literal[1]
-    thresholds: Thresholds
-    budgets: Budgets
-    after_failure: AfterFailure
-    categories: Mapping[Category, CategoryRule]
+    """Of the file's form."""
     mode: Mode | None = None
     """In place of ``[oncall] mode``."""
+    thresholds: Thresholds
+    """Probabilities from which a repair is made or proposed."""
     costs: Costs = Costs()
-    breaker: Breaker = Breaker()
-    storms: Storms = Storms()
-    risk: Risk = Risk()
-    holdout: Holdout = Holdout()
-    adapt: Adapt = Adapt()
-    quiet_hours: tuple[Window, ...] = ()
-    """Nobody is asked or told in these, unless it is critical; repairs that need nobody go on."""
-    maintenance: tuple[Maintenance, ...] = ()
+    """What a decision weighs."""
+    budgets: Budgets
+    """Most runs that actions may re-arm; 0: none at all."""
+    after_failure: AfterFailure
+    """What a failed repair changes for the next one."""
+    categories: Mapping[Category, CategoryRule]
+    """What may be done about each category; one that is not named is escalated."""
+    actions: Mapping[ActionName, ActionRule] = Field(default_factory=dict)
+    """What holds for one kind of action, whatever the category."""
     always_ask: Names = ()
     """DAGs (globs) of which much depends: a person decides, always."""
     approvers: Names = ()
     """Users who may answer questions; empty: whoever Airflow lets."""
     overrides: tuple[Override, ...] = ()
+    """What differs for some DAGs, tasks, tags, pools or owners; of two that fit, the later one wins."""
     routes: Mapping[str, tuple[Notifier, ...]] = Field(default_factory=dict)
     """Named lists of notifiers; ``default`` is used where an override names none, then ``[oncall] escalation_notifiers``."""
+    quiet_hours: tuple[Window, ...] = ()
+    """Nobody is asked or told in these, unless it is critical; repairs that need nobody go on."""
+    maintenance: tuple[Maintenance, ...] = ()
+    """Times in which nothing is done to some DAGs."""
+    risk: Risk = Risk()
+    """What has a person asked however probable success is."""
+    breaker: Breaker = Breaker()
+    """Stops an action that keeps failing."""
+    storms: Storms = Storms()
+    """Many incidents with one cause."""
+    holdout: Holdout = Holdout()
+    """Repairs left out at random, so that the gain is measured."""
+    adapt: Adapt = Adapt()
+    """Bars that follow measured outcomes."""
     retention: Retention = Retention()
+    """How long things are kept."""
     logs: Logs = Logs()
+    """Trouble that a log tells of and that belongs to no task instance."""
 
     @model_validator(mode="after")
     def _routes_exist(self) -> Policy:
         for number, override in enumerate(self.overrides):
             if override.route is not None and override.route not in self.routes:
                 known = ", ".join(self.routes) or "none"
-                raise ValueError(f"overrides.{number}.route: {override.route!r} is no route; there are: {known}")
+                told = {"place": ("overrides", number, "route"), "route": repr(override.route), "known": known}
+                raise PydanticCustomError("unknown_route", "{route} is no route; there are: {known}", told)
         return self
 
 
 NEVER_ALONE = frozenset({str(kind) for kind in (ActionKind.MARK_SUCCESS, ActionKind.SKIP)})
 """Actions that only a person decides on."""
+ASKS_BY_DEFAULT = frozenset({str(kind) for kind in (ActionKind.TERMINATE_BLOCKER, ActionKind.PAUSE_DAG)})
+"""Actions that touch more than what failed: a person decides on them unless the policy says otherwise."""

@@ -5,10 +5,13 @@ One look gives a :class:`Standing`; each state of an incident reads it in its ow
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
 from airflow_oncall import conf
+from airflow_oncall.act.actions.base import ActContext, Verified
+from airflow_oncall.act.actions.registry import UnknownAction, action_type
 from airflow_oncall.errors import NotFound
 from airflow_oncall.incident import (
     Action,
@@ -23,6 +26,8 @@ from airflow_oncall.incident import (
 from airflow_oncall.rest import AirflowApi, TaskInstanceView
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
+
+log = logging.getLogger(__name__)
 
 KEEP_FOLLOWING = timedelta(days=7)
 """An escalated or observed incident that nobody touched for this long is closed."""
@@ -74,9 +79,12 @@ def watch(store: Store, incident: Incident, standing: Standing) -> Incident:
     return store.ledger.move(incident, State.WATCHING, due_in=_pace(incident, 10, 300))
 
 
-def verify(store: Store, incident: Incident, standing: Standing, action: Action | None) -> Incident:
+def verify(store: Store, api: AirflowApi, incident: Incident, standing: Standing, action: Action | None) -> Incident:
     """``verifying``: an action was done (or overtaken); what became of the task instance?"""
     ours = action is not None and action.state is ActionState.DONE
+    known = _known_to_action(store, api, incident, standing, action) if action and ours else None
+    if known:
+        return _end(store, incident, action, known.outcome, standing, known.state, known.detail)
     if standing.state == "success":
         kind = OutcomeKind.SUCCESS if ours else OutcomeKind.SUPERSEDED
         return _end(store, incident, action, kind, standing, State.RESOLVED, f"succeeded at try {standing.try_number}")
@@ -94,6 +102,15 @@ def verify(store: Store, incident: Incident, standing: Standing, action: Action 
     return store.ledger.move(incident, State.VERIFYING, due_in=_pace(incident, 1, 60))
 
 
+def _known_to_action(store: Store, api: AirflowApi, incident: Incident, standing: Standing, action: Action) -> Verified | None:
+    try:
+        kind = action_type(action.kind)
+    except UnknownAction as error:  # its package was removed; the task instance still tells how it ended
+        log.warning("incident %s: %s", incident.id, error)
+        return None
+    return kind.verify(ActContext(store, api, incident, action), standing.state)
+
+
 def follow(store: Store, incident: Incident, standing: Standing) -> Incident:
     """``escalated`` or ``observed``: it is a person's; how did it end without us?"""
     if standing.state == "success":
@@ -107,9 +124,9 @@ def follow(store: Store, incident: Incident, standing: Standing) -> Incident:
 
 
 def _end(
-    store: Store, incident: Incident, action: Action | None, kind: OutcomeKind, standing: Standing, state: State, detail: str
+    store: Store, incident: Incident, action: Action | None, kind: OutcomeKind | None, standing: Standing, state: State, detail: str
 ) -> Incident:
-    outcome = Outcome(incident.id, kind, now(), standing.try_number, action.id if action else None, detail)
+    outcome = Outcome(incident.id, kind, now(), standing.try_number, action.id if action else None, detail) if kind else None
     known = kind in (OutcomeKind.SUCCESS, OutcomeKind.FAILED_SAME, OutcomeKind.FAILED_OTHER)
     labels = [_label(incident, "outcome" if action else "outcome_without_us", str(kind))] if known else []
     closing = state in (State.RESOLVED, State.CLOSED)

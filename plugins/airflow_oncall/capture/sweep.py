@@ -12,8 +12,11 @@ nothing while missing one would.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import cache
+from itertools import islice
+from typing import TypeVar
 
 from airflow_oncall import conf
 from airflow_oncall.capture.fingerprint import fingerprint
@@ -31,6 +34,8 @@ OVERLAP = timedelta(minutes=2)
 FAILED_STATES = ["failed", "up_for_retry"]
 LATER_TRIES = list(range(2, 12))
 LEASE = timedelta(minutes=1)
+AT_ONCE = 500
+Seen = TypeVar("Seen", TaskInstanceView, RunView)
 
 
 def sweep(store: Store, api: AirflowApi) -> int:
@@ -40,7 +45,7 @@ def sweep(store: Store, api: AirflowApi) -> int:
     since = (datetime.fromisoformat(stored) if stored else started - timedelta(seconds=conf.lookback())) - OVERLAP
     new = _instances(store, api, api.task_instances(state=FAILED_STATES, updated_at_gte=since))
     new += _instances(store, api, api.task_instances(try_number=LATER_TRIES, updated_at_gte=since))
-    new += sum(_run(store, api, run, since) for run in api.runs(state=["failed"], updated_at_gte=since))
+    new += _runs(store, api, api.runs(state=["failed"], updated_at_gte=since), since)
     new += _import_errors(store, api)
     store.cursors.set(WATERMARK, started.isoformat())
     return new
@@ -54,7 +59,7 @@ def sweep_requested(store: Store, api: AirflowApi) -> int:
             new += _instances(store, api, api.task_instances(dag_id, run_id, state=FAILED_STATES))
             run = api.run(dag_id, run_id)
             if run.state == "failed":
-                new += _run(store, api, run, (run.ended_at or api.server_time()) - OVERLAP)
+                new += _runs(store, api, [run], (run.ended_at or api.server_time()) - OVERLAP)
         except NotFound:
             log.info("run %s of %s is gone; nothing to sweep", run_id, dag_id)
         except AirflowApiError as error:
@@ -65,13 +70,23 @@ def sweep_requested(store: Store, api: AirflowApi) -> int:
     return new
 
 
+def _some(found: Iterable[Seen]) -> Iterator[list[Seen]]:
+    """So many at once as the store looks up in one query: a storm is swept, too."""
+    rest = iter(found)
+    while some := list(islice(rest, AT_ONCE)):
+        yield some
+
+
 def _instances(store: Store, api: AirflowApi, found: Iterable[TaskInstanceView]) -> int:
-    return sum(_instance(store, api, one) for one in found if is_watched(one.ref.dag_id))
+    new, watched = 0, cache(is_watched)
+    for some in _some(one for one in found if watched(one.ref.dag_id)):
+        known = store.intake.known_tries([one.ref for one in some])
+        new += sum(_instance(store, api, one, known[one.ref]) for one in some)
+    return new
 
 
-def _instance(store: Store, api: AirflowApi, one: TaskInstanceView) -> int:
+def _instance(store: Store, api: AirflowApi, one: TaskInstanceView, known: set[int]) -> int:
     """Store every failed try of a task instance that is not stored yet; the last one may still be running."""
-    known = store.intake.known(one.ref)
     failed_now = one.state in FAILED_STATES
     expected = set(range(1, one.try_number)) | ({one.try_number} if failed_now else set())
     if expected <= known:
@@ -90,10 +105,16 @@ def _record(store: Store, occurrences: list[Occurrence]) -> int:
     return sum(store.intake.record(occurrence) is not None for occurrence in occurrences)
 
 
-def _run(store: Store, api: AirflowApi, run: RunView, since: datetime) -> int:
+def _runs(store: Store, api: AirflowApi, found: Iterable[RunView], since: datetime) -> int:
     """A failed run is an incident of its own only when no task instance of it failed."""
-    if not is_watched(run.dag_id) or store.reading.has_task_incident(run.dag_id, run.run_id, since):
-        return 0
+    new, watched = 0, cache(is_watched)
+    for some in _some(run for run in found if watched(run.dag_id)):
+        noticed = store.reading.runs_of_task_incidents([(run.dag_id, run.run_id) for run in some], since)
+        new += sum(_run(store, api, run) for run in some if (run.dag_id, run.run_id) not in noticed)
+    return new
+
+
+def _run(store: Store, api: AirflowApi, run: RunView) -> int:
     if next(iter(api.task_instances(run.dag_id, run.run_id, state=["failed", "upstream_failed"])), None):
         return 0
     ended_at = run.ended_at or api.server_time()

@@ -41,7 +41,8 @@ def list_incidents(args: argparse.Namespace) -> int:
     table = Table("id", "state", "category", "task instance", "try", "since (UTC)", "last", title=f"{len(incidents)} incident(s)")
     for one in incidents:
         since = f"{one.opened_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(one.id), str(one.state), one.category or "", str(one.ref), str(one.try_number), since, one.detail)
+        state = f"{one.state} (storm {one.storm_id})" if one.storm_id else str(one.state)
+        table.add_row(str(one.id), state, one.category or "", str(one.ref), str(one.try_number), since, one.detail)
     Console().print(table)
     return 0
 
@@ -62,8 +63,10 @@ def show_incident(args: argparse.Namespace) -> int:
         "outcomes": read.outcomes(incident.id),
         "logged": store.logs.events(incident.id),
     }
-    whole = {"incident": _plain(incident)} | {name: [_plain(one) for one in found] for name, found in parts.items()}
+    whole: dict[str, Any] = {"incident": _plain(incident)} | {name: [_plain(one) for one in found] for name, found in parts.items()}
     whole |= {"labels": read.labels(incident.id), "history": read.history(incident.id)}
+    storm = store.storms.get(incident.storm_id) if incident.storm_id else None
+    whole["storm"] = asdict(storm) if storm else None
     if args.format == "json":
         print_json(whole)
     else:

@@ -12,14 +12,27 @@ _COMMANDS, _LEARNING, _MODELS, _DATA, _SCANNING = (
 REPORT_LINES = 50
 """Incidents that ``report`` shows to people unless told otherwise."""
 
+
+def probability(text: str) -> float:
+    """A number from 0 to 1, as an argument's type."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{text!r} is no number from 0 to 1")
+    return value
+
+
 ARG_STATE = Arg(("--state",), nargs="+", choices=[str(state) for state in State], metavar="STATE", help="only incidents in these states")
 ARG_DAG = Arg(("--dag-id",), help="only incidents of this DAG")
 ARG_LIMIT = Arg(("--limit",), type=int, default=50, help="at most so many, newest first (default 50)")
 ARG_REPORT_LIMIT = Arg(("--limit",), type=int, help=f"at most so many, newest first (default {REPORT_LINES}; with --format json all)")
 ARG_ID = Arg(("incident_id",), type=int, metavar="ID", help="number of the incident")
+ARG_STORM = Arg(("storm_id",), type=int, metavar="ID", help="number of the storm")
+ARG_APART = Arg(
+    ("--apart",), action="store_true", help="end the storm: each member that it holds is decided, and asked or told about, by itself"
+)
 ARG_TEXT = Arg(("--text",), help="classify this text instead of JSON lines on standard input")
 ARG_FORMAT = Arg(("--format",), choices=("text", "json"), default="text", help="text for people, json for programs (default text)")
-ARG_STARTER = Arg(("--starter",), action="store_true", help="train from the corpus alone, without search and gate; takes seconds")
+ARG_STARTER = Arg(("--starter",), action="store_true", help="train from the corpus alone, without search and gate; takes half a minute")
 ARG_FORCE = Arg(("--force",), action="store_true", help="train though nothing is new since the last training")
 ARG_DATA = Arg(("--data",), metavar="FILE", help="labelled failures, .jsonl or .csv with text and category (also, transient)")
 ARG_INTERACTIVE = Arg(
@@ -57,6 +70,46 @@ ARG_PATTERN = Arg(("--pattern",), help="regular expression as RE2 takes it; it s
 ARG_SEVERITY = Arg(("--severity",), choices=("FATAL", "ERROR", "WARNING"), default="ERROR", help="how bad it is (default ERROR)")
 ARG_MATCH = Arg(("--match",), action="append", metavar="LINE", help="a line that it must find; may be repeated")
 ARG_NO_MATCH = Arg(("--no-match",), action="append", metavar="LINE", help="a line that it must not find; may be repeated")
+
+_POLICY = "airflow_oncall.cli.policy."
+ARG_POLICY = Arg(("file",), metavar="FILE", nargs="?", help="a policy file (default the one in force)")
+ARG_OTHER_POLICY = Arg(("--policy",), dest="file", metavar="FILE", help="decide by this policy file instead of the one in force")
+ARG_ABOUT_DAG = Arg(("dag_id",), metavar="DAG_ID", help="DAG of the invented incident")
+ARG_ABOUT_TASK = Arg(("task_id",), metavar="TASK_ID", help="its task")
+ARG_FOUND = Arg(("category",), choices=CATEGORIES, metavar="CATEGORY", help="category that is found")
+ARG_PROBABILITY = Arg(("--probability",), type=probability, default=0.9, metavar="P", help="that the action helps (default 0.9)")
+ARG_AT = Arg(("--at",), metavar="TIME", help="decide as at this time, without a zone UTC (default now)")
+ARG_WHAT = Arg(("--title",), required=True, help="what failed, e.g. the message of its exception")
+ARG_DESCRIPTION = Arg(("--description",), default="", help="more of what is known, e.g. a traceback")
+ARG_ITS_DAG = Arg(("--dag-id",), required=True, help="DAG that fails")
+ARG_ITS_TASK = Arg(("--task-id",), default="", help="task that fails")
+ARG_ITS_LOG = Arg(("--log",), metavar="FILE", help="the task's log")
+ARG_EXCEPTION = Arg(
+    ("--exception",), action="append", metavar="CLASS", help="class of the exception; repeated for its causes, outermost first"
+)
+ARG_OPERATOR = Arg(("--operator",), metavar="CLASS", help="operator of the task, e.g. SparkSubmitOperator")
+ARG_KILLED = Arg(("--killed",), action="store_true", help="its process vanished without an exception")
+
+POLICY = (
+    ActionCommand(
+        name="init",
+        help="Copy the shipped policy and its schema to [oncall] include_path, to be edited there",
+        func=lazy_load_command(_POLICY + "init"),
+        args=(),
+    ),
+    ActionCommand(
+        name="check",
+        help="Say what is wrong with a policy, and what in a good one may not be meant",
+        func=lazy_load_command(_POLICY + "check"),
+        args=(ARG_POLICY, ARG_FORMAT),
+    ),
+    ActionCommand(
+        name="explain",
+        help="Say what would be decided about a failure, and which line of the policy makes it so",
+        func=lazy_load_command(_POLICY + "explain"),
+        args=(ARG_ABOUT_DAG, ARG_ABOUT_TASK, ARG_FOUND, ARG_PROBABILITY, ARG_AT, ARG_OTHER_POLICY, ARG_FORMAT),
+    ),
+)
 
 PATTERNS = (
     ActionCommand(
@@ -118,6 +171,161 @@ MODELS = (
     ),
 )
 
+_KNOWLEDGE = "airflow_oncall.cli.knowledge."
+ARG_NAME = Arg(("name",), metavar="NAME", help="name of the entry")
+ARG_ANY_NAME = Arg(("name",), metavar="NAME", nargs="?", help="only this entry, with its history")
+ARG_ONLY_NAME = Arg(("--name",), help="only this entry")
+ARG_NAMES = Arg(("names",), metavar="NAME", nargs="+", help="names of proposed entries")
+ARG_ONLY_CATEGORY = Arg(("--category",), choices=CATEGORIES, metavar="CATEGORY", help="only entries of this category")
+ARG_ONLY_TAG = Arg(("--tag",), help="only entries with this tag")
+ARG_PROPOSED = Arg(("--proposed",), action="store_true", help="only entries that wait to be confirmed")
+ARG_LOOKED_FOR = Arg(("text",), metavar="TEXT", nargs="?", help="a failure's text; without it, all of standard input")
+ARG_BEST = Arg(("--limit",), type=int, default=10, help="at most so many, best first (default 10)")
+ARG_KNOWLEDGE_FILE = Arg(("file",), metavar="FILE.json", help="the file, as knowledge.schema.json of the include folder describes it")
+ARG_LIKE_INCIDENT = Arg(("--incident",), type=int, metavar="ID", help="take fingerprint, example and category of this incident")
+ARG_ADJUSTMENT = Arg(
+    ("--confidence-adjustment",),
+    type=probability,
+    default=1.0,
+    metavar="F",
+    help="what others believe and saw counts by this factor, from 0 to 1 (default 1)",
+)
+ARG_REPLACE = Arg(("--replace",), action="store_true", help="replace entries of the same name")
+ARG_CONFIRM = Arg(("--confirm",), action="store_true", help="let all of them count at once; without it each has to be confirmed")
+ARG_TO = Arg(("--to",), metavar="DATE", required=True, help="a day (its beginning) or a time, without a zone UTC")
+ARGS_ENTRY = (
+    Arg(("--category",), choices=CATEGORIES, metavar="CATEGORY", help="what is wrong then"),
+    Arg(("--fingerprint",), help="fingerprint of such incidents, as `show` gives it"),
+    Arg(("--pattern",), help="regular expression as RE2 takes it, found anywhere in the text; upper and lower case are alike"),
+    Arg(("--example",), help="text of such a failure; secrets in it are masked"),
+    Arg(("--action",), dest="actions", action="append", metavar="ACTION", help="what helps; may be repeated, best first"),
+    Arg(("--confidence",), type=probability, metavar="P", help="how likely the first action helps (default 0.7)"),
+    Arg(("--notes",), help="for people; secrets in it are masked"),
+    Arg(("--runbook",), metavar="URL", help="a page that tells more"),
+    Arg(("--tag",), dest="tags", action="append", metavar="TAG", help="to find it by; may be repeated"),
+    Arg(("--parent",), metavar="NAME", help="the entry that it is a special case of"),
+    ARG_USER,
+)
+
+STORMS = (
+    ActionCommand(
+        name="list",
+        help="Storms, newest first, and how each stands",
+        func=lazy_load_command("airflow_oncall.cli.storms.list_storms"),
+        args=(ARG_LIMIT, ARG_FORMAT),
+    ),
+    ActionCommand(
+        name="release",
+        help="Let a storm that waits, was rejected or given up go on with its next probe; or each member by itself",
+        func=lazy_load_command("airflow_oncall.cli.storms.release"),
+        args=(ARG_STORM, ARG_APART, ARG_REASON, ARG_USER),
+    ),
+)
+
+KNOWLEDGE = (
+    ActionCommand(
+        name="list",
+        help="Every entry, by name",
+        func=lazy_load_command(_KNOWLEDGE + "list_knowledge"),
+        args=(ARG_ONLY_CATEGORY, ARG_ONLY_TAG, ARG_PROPOSED, ARG_FORMAT),
+    ),
+    ActionCommand(
+        name="search",
+        help="Entries whose pattern fits a text or whose example is like it, best first",
+        func=lazy_load_command(_KNOWLEDGE + "search"),
+        args=(ARG_LOOKED_FOR, ARG_BEST, ARG_FORMAT),
+    ),
+    ActionCommand(
+        name="add",
+        help="Write down what is known about a failure: how it is recognised, what it means, what helps",
+        func=lazy_load_command(_KNOWLEDGE + "add"),
+        args=(ARG_NAME, ARG_LIKE_INCIDENT, *ARGS_ENTRY),
+    ),
+    ActionCommand(
+        name="edit",
+        help="Change an entry; what it was stays in its history",
+        func=lazy_load_command(_KNOWLEDGE + "edit"),
+        args=(ARG_NAME, *ARGS_ENTRY),
+    ),
+    ActionCommand(
+        name="confirm",
+        help="Let proposed entries count",
+        func=lazy_load_command(_KNOWLEDGE + "confirm"),
+        args=(ARG_NAMES, ARG_USER),
+    ),
+    ActionCommand(
+        name="remove",
+        help="Take an entry out, or reject a proposed one; it is not proposed again",
+        func=lazy_load_command(_KNOWLEDGE + "remove"),
+        args=(ARG_NAME, ARG_USER),
+    ),
+    ActionCommand(
+        name="export",
+        help="Write all confirmed entries, with what was seen of them, to a file for others",
+        func=lazy_load_command(_KNOWLEDGE + "export"),
+        args=(ARG_KNOWLEDGE_FILE,),
+    ),
+    ActionCommand(
+        name="import",
+        help="Take over entries of such a file as proposals; exit code 1 where some are left out",
+        func=lazy_load_command(_KNOWLEDGE + "import_knowledge"),
+        args=(ARG_KNOWLEDGE_FILE, ARG_ADJUSTMENT, ARG_REPLACE, ARG_CONFIRM, ARG_USER),
+    ),
+    ActionCommand(
+        name="stats",
+        help="How often what entries recommend was seen to help, and how the confidence in it changed",
+        func=lazy_load_command(_KNOWLEDGE + "stats"),
+        args=(ARG_ANY_NAME, ARG_FORMAT),
+    ),
+    ActionCommand(
+        name="rollback",
+        help="Make the entries what they were on a day; a change like any other, so nothing is lost",
+        func=lazy_load_command(_KNOWLEDGE + "rollback"),
+        args=(ARG_TO, ARG_ONLY_NAME, ARG_USER),
+    ),
+)
+
+_EXPERIMENTS = "airflow_oncall.cli.experiments."
+ARG_EXPERIMENT = Arg(("name",), metavar="NAME", help="name of the experiment")
+ARG_ANY_EXPERIMENT = Arg(("name",), metavar="NAME", nargs="?", help="only this one (default those that run, and the hold-out)")
+ARG_ITS_CATEGORY = Arg(("--category",), choices=CATEGORIES, required=True, metavar="CATEGORY", help="failures of this category")
+ARG_ITS_FINGERPRINT = Arg(("--fingerprint",), help="only those with this fingerprint, as `show` gives it")
+ARG_ARMS = Arg(("--arms",), nargs="+", metavar="ACTION", help="actions that compete (default the rule's own and all its alternatives)")
+ARG_ASSIGNMENT = Arg(
+    ("--assignment",),
+    choices=("hash", "thompson"),
+    default="hash",
+    help="hash: equal shares. thompson: the more promising an action, the larger its share (default hash)",
+)
+ARG_DAYS = Arg(("--days",), type=int, default=30, help="look back so many days (default 30)")
+
+EXPERIMENTS = (
+    ActionCommand(
+        name="list",
+        help="Every experiment, the newest first",
+        func=lazy_load_command(_EXPERIMENTS + "list_experiments"),
+        args=(ARG_FORMAT,),
+    ),
+    ActionCommand(
+        name="start",
+        help="Let actions compete for the failures of one category; all of the policy's guards stay in force",
+        func=lazy_load_command(_EXPERIMENTS + "start"),
+        args=(ARG_EXPERIMENT, ARG_ITS_CATEGORY, ARG_ITS_FINGERPRINT, ARG_ARMS, ARG_ASSIGNMENT, ARG_REASON, ARG_USER),
+    ),
+    ActionCommand(
+        name="stop",
+        help="End an experiment; the policy's rule decides again",
+        func=lazy_load_command(_EXPERIMENTS + "stop"),
+        args=(ARG_EXPERIMENT, ARG_REASON, ARG_USER),
+    ),
+    ActionCommand(
+        name="results",
+        help="How often each action helped, with intervals and the chance that it is the best; and what repairs gain over none",
+        func=lazy_load_command(_EXPERIMENTS + "results"),
+        args=(ARG_ANY_EXPERIMENT, ARG_FORMAT),
+    ),
+)
+
 COMMANDS: tuple[CLICommand, ...] = (
     GroupCommand(
         name="db",
@@ -149,6 +357,7 @@ COMMANDS: tuple[CLICommand, ...] = (
         func=lazy_load_command(_COMMANDS + "show_incident"),
         args=(ARG_ID, ARG_FORMAT),
     ),
+    GroupCommand(name="storms", help="Many failures with one cause, of which one is repaired before the others", subcommands=STORMS),
     ActionCommand(
         name="classify",
         help="Say what is wrong in a log: JSON lines {id, source, text} on standard input, or --text",
@@ -204,7 +413,37 @@ COMMANDS: tuple[CLICommand, ...] = (
         func=lazy_load_command(_SCANNING + "scan"),
         args=(ARG_SOURCE, ARG_PATH, ARG_FORMAT),
     ),
+    ActionCommand(
+        name="pause",
+        help="The kill switch: nothing is repaired and nobody is asked from the next act on; failures are still noticed and told",
+        func=lazy_load_command("airflow_oncall.cli.killswitch.pause"),
+        args=(ARG_REASON, ARG_USER),
+    ),
+    ActionCommand(
+        name="resume",
+        help="Let repairs go on; exit code 1 where the Airflow Variable oncall_paused still stops them",
+        func=lazy_load_command("airflow_oncall.cli.killswitch.resume"),
+        args=(ARG_USER,),
+    ),
+    GroupCommand(name="policy", help="What may be done about which failure", subcommands=POLICY),
+    ActionCommand(
+        name="simulate-incident",
+        help="Run rules, models and policy on an invented incident: what would be done, and why; nothing is stored",
+        func=lazy_load_command("airflow_oncall.cli.simulating.simulate"),
+        args=(
+            *(ARG_WHAT, ARG_DESCRIPTION, ARG_ITS_DAG, ARG_ITS_TASK, ARG_ITS_LOG, ARG_EXCEPTION, ARG_OPERATOR, ARG_KILLED),
+            *(ARG_AT, ARG_OTHER_POLICY, ARG_FORMAT),
+        ),
+    ),
     GroupCommand(name="patterns", help="Signatures: expressions that find trouble in logs", subcommands=PATTERNS),
+    GroupCommand(name="experiments", help="Which of several actions helps most, measured", subcommands=EXPERIMENTS),
+    ActionCommand(
+        name="shadow-report",
+        help="What would have been done in mode shadow, how often it would have been right, what it would have saved",
+        func=lazy_load_command("airflow_oncall.cli.shadow.shadow"),
+        args=(ARG_DAYS, ARG_FORMAT),
+    ),
+    GroupCommand(name="knowledge", help="What is known about failures: what they mean and what helps", subcommands=KNOWLEDGE),
 )
 
 

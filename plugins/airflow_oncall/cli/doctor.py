@@ -150,10 +150,13 @@ def model(patient: Patient) -> str:
 
 def notifiers(patient: Patient) -> str:
     """escalation notifiers"""
-    specs = conf.escalation_notifiers()
+    from airflow_oncall.cli.explaining import PolicyFile
+
+    routes = PolicyFile.read().policy.routes
+    specs = conf.escalation_notifiers() + [one.model_dump() for notifiers in routes.values() for one in notifiers]
     wrong = list(filter(None, map(_notifier_problem, specs)))
     if wrong:
-        raise Wrong("; ".join(wrong), "mend [oncall] escalation_notifiers, or what the notifier needs to be made")
+        raise Wrong("; ".join(wrong), "mend [oncall] escalation_notifiers or routes of policy.yaml, or what the notifier needs to be made")
     return f"{len(specs)} configured" if specs else "none configured: escalations are seen in the UI only"
 
 

@@ -24,6 +24,10 @@ def print_incident(incident: Incident, whole: Mapping[str, Any], console: Consol
     out = console or Console()
     story = Text(f"{incident.ref}\ntry {incident.try_number}: {incident.detail}")
     out.print(Panel(story, title=f"incident {incident.id}: {incident.state}"))
+    if storm := whole["storm"]:
+        size = f"{storm['members']} members with one cause, of which {storm['held']} are held: {storm['cause']}"
+        role = "it is the probe" if storm["probe_id"] == incident.id else f"its probe is incident {storm['probe_id']}"
+        _section(out, f"Member of storm {storm['id']}, which is {storm['state']}", [size, role, storm["detail"]])
     for diagnosis in whole["diagnoses"][-1:]:
         cause = f"Cause: {diagnosis['category']} ({diagnosis['probability']:.0%}, by {diagnosis['decided_by']})"
         _section(out, cause, diagnosis["evidence"])

@@ -6,7 +6,7 @@ then by what was seen to happen, then by approvals and rejections, which are giv
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from datetime import datetime
 from airflow_oncall.incident import CATEGORIES, NO_INCIDENT, ActionKind, OutcomeKind
 from airflow_oncall.learn.calibration import Repair
 from airflow_oncall.learn.dataset import HUMAN, OUTCOME, Example
-from airflow_oncall.store.labels import FEEDBACK, Fact, Labels, VerifiedAction
+from airflow_oncall.store.labels import FEEDBACK, REMEMBERED, Fact, Labels, VerifiedAction
 from airflow_oncall.triage.models import Circumstances, Remedy
 
 NAMED, JUDGED, SEEN = 5.0, 3.0, 2.0
@@ -48,16 +48,15 @@ def harvest(labels: Labels) -> Harvest:
 
 def repairs(actions: Sequence[VerifiedAction]) -> Iterator[Repair]:
     """What the confidence model learns from: actions, oldest first, each with how those before it ended."""
-    ends: dict[str, Counter[bool]] = defaultdict(Counter)
+    ends: dict[str, deque[bool]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
     for action in actions:
         keys = {action.task, action.fingerprint or action.task}
-        before = max((ends[key] for key in keys), key=Counter.total)
-        at = action.at
-        around = Circumstances(action.try_number, before[True], before[False], at.hour, at.weekday())
+        before, at = max((ends[key] for key in keys), key=len), action.at
+        around = Circumstances(action.try_number, sum(before), len(before) - sum(before), at.hour, at.weekday())
         remedy = Remedy(action.kind, action.waited)
         yield Repair(action.category, action.transient_probability, action.anomaly, remedy, around, action.resolved)
         for key in keys:
-            ends[key][action.resolved] += 1
+            ends[key].append(action.resolved)
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def transaction(engine: Engine, *, reading: bool = False) -> Iterator[Connection]:
     """One transaction; whatever the database says against it is raised as a ``StoreError``."""
     try:
-        with engine.execution_options(oncall_reading=reading).begin() as connection:
+        with engine.connect() as connection, connection.execution_options(oncall_reading=reading).begin():
             yield connection
     except DBAPIError as error:
         raise _translated(error, engine) from error

@@ -6,6 +6,7 @@ open ones. Capture, sweep and replay may report the same try at the same time fr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -55,10 +56,17 @@ class SqlIntake:
 
     def known(self, ref: TaskRef) -> set[int]:
         """Numbers of the failed tries already stored for this task instance."""
-        named = [incidents.c[name] == getattr(ref, name) for name in ("dag_id", "run_id", "task_id", "map_index")]
-        query = select(occurrences.c.try_number).join(incidents, incidents.c.id == occurrences.c.incident_id).where(*named)
+        return self.known_tries([ref])[ref]
+
+    def known_tries(self, refs: Sequence[TaskRef]) -> dict[TaskRef, set[int]]:
+        """As :meth:`known`, for some hundred task instances at once."""
+        by_key = {digest(f"{Kind.TASK}:{ref.key}"): ref for ref in refs}
+        query = select(incidents.c.key, occurrences.c.try_number).join(occurrences, occurrences.c.incident_id == incidents.c.id)
+        found: dict[TaskRef, set[int]] = {ref: set() for ref in refs}
         with transaction(self._engine, reading=True) as connection:
-            return set(connection.execute(query).scalars())
+            for key, try_number in connection.execute(query.where(incidents.c.key.in_(by_key))):
+                found[by_key[key]].add(try_number)
+        return found
 
     def request_sweep(self, dag_id: str, run_id: str) -> None:
         """See :meth:`airflow_oncall.store.base.Intake.request_sweep`."""

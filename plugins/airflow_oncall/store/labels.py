@@ -21,6 +21,8 @@ from airflow_oncall.store.tables import actions, audit, decisions, diagnoses, in
 FEEDBACK = "feedback"
 TEACHING = (FEEDBACK, "approval", "rejection", "outcome", "self_healed")
 """Labels that training learns from."""
+REMEMBERED = 200
+"""Repairs that tell what the next one of the same kind is worth; a longer history would only cost time."""
 _AT_ONCE = 200
 _ENDED = (OutcomeKind.SUCCESS, OutcomeKind.FAILED_SAME, OutcomeKind.FAILED_OTHER)
 
@@ -138,7 +140,10 @@ class Labels:
         return [_verified(row) for row in self._rows(query)]
 
     def earlier_repairs(self, dag_id: str, task_id: str, fingerprint: str) -> tuple[int, int]:
-        """How often a repair of this task, or of this fingerprint, was seen to succeed, and how often to fail: the richer history."""
+        """How often a repair of this task, or of this fingerprint, was seen to succeed, and how often to fail: the richer history.
+
+        Counted are the newest :data:`REMEMBERED` repairs of the task, and those of as many newest incidents of the fingerprint.
+        """
         counts = func.count().filter(outcomes.c.kind == str(OutcomeKind.SUCCESS)).label("resolved"), func.count().label("n")
         query = (
             select(*counts)
@@ -147,8 +152,10 @@ class Labels:
             .join(incidents, incidents.c.id == actions.c.incident_id)
             .where(actions.c.state == str(ActionState.DONE), outcomes.c.kind.in_([str(kind) for kind in _ENDED]))
         )
-        task = query.where(actions.c.dag_id == dag_id, actions.c.task_id == task_id)
-        alike = query.where(incidents.c.fingerprint == fingerprint, incidents.c.fingerprint != "")
+        own = select(actions.c.id).where(actions.c.dag_id == dag_id, actions.c.task_id == task_id).order_by(actions.c.id.desc())
+        like = select(incidents.c.id).where(incidents.c.fingerprint == fingerprint, incidents.c.fingerprint != "")
+        task = query.where(actions.c.id.in_(own.limit(REMEMBERED)))
+        alike = query.where(incidents.c.id.in_(like.order_by(incidents.c.opened_at.desc()).limit(REMEMBERED)))
         row = max((self._rows(one)[0] for one in (task, alike)), key=lambda row: row["n"])
         return int(row["resolved"]), int(row["n"] - row["resolved"])
 

@@ -6,6 +6,7 @@ done, a diagnosis without a decision is decided again, a decision is never numbe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from airflow_oncall.errors import StoreError
 from airflow_oncall.incident import (
     CLOSING,
     Action,
+    ActionKind,
     ActionState,
     Decision,
     Diagnosis,
@@ -25,7 +27,9 @@ from airflow_oncall.incident import (
     State,
 )
 from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.guards import enforce
 from airflow_oncall.store.intake import upsert
+from airflow_oncall.store.limits import Limit
 from airflow_oncall.store.records import action_of, decision_values, diagnosis_values, incident_of, now
 from airflow_oncall.store.tables import (
     actions,
@@ -62,24 +66,44 @@ class Ledger:
         with transaction(self._engine) as connection:
             return self._move(connection, incident, incident.state, due_in, "", "", looks=incident.looks)
 
-    def diagnosed(self, incident: Incident, diagnosis: Diagnosis) -> Incident:
-        """Store what is wrong; the incident is ``diagnosed`` and due at once."""
+    def held(self, incident: Incident, due_in: float, reason: str) -> Incident:
+        """Look again later, for a reason that people see; it is written once, however often it holds."""
+        news = "" if incident.detail == reason else reason
+        with transaction(self._engine) as connection:
+            return self._move(connection, incident, incident.state, due_in, news, "held" if news else "")
+
+    def diagnosed(self, incident: Incident, diagnosis: Diagnosis, cause: str = "") -> Incident:
+        """Store what is wrong; the incident is ``diagnosed``, due at once, and a member of no storm.
+
+        ``cause``: what others may have in common with it, by which storms are told (:mod:`airflow_oncall.storms`).
+        """
         with transaction(self._engine) as connection:
             row = diagnosis_values(diagnosis) | {"incident_id": incident.id, "try_number": incident.try_number, "made_at": now()}
             connection.execute(insert(diagnoses).values(row))
             detail = f"{diagnosis.category} ({diagnosis.probability:.0%}, by {diagnosis.decided_by})"
-            return self._move(connection, incident, State.DIAGNOSED, 0, detail, "diagnosed", category=diagnosis.category)
+            also = {"category": diagnosis.category, "cause": cause, "storm_id": None}
+            return self._move(connection, incident, State.DIAGNOSED, 0, detail, "diagnosed", **also)
 
-    def decided(self, incident: Incident, decision: Decision, state: State, due_in: float, attempts: int = 0) -> Incident:
-        """Store the decision and, when it names an action, that action as ``planned`` for the exact try it answers."""
+    def decided(
+        self, incident: Incident, decision: Decision, state: State, due_in: float, attempts: int = 0, limits: Sequence[Limit] = ()
+    ) -> Incident:
+        """Store the decision and, when it names an action, that action as ``planned`` for the exact try it answers.
+
+        Raises ``BudgetUsedUp``, and stores nothing, when the action is to be done without asking and does not fit into
+        ``limits``, which are counted again here, where nobody else can plan one.
+        """
         row = decision_values(decision) | {"made_at": now()}
         with transaction(self._engine) as connection:
             # The move comes first: a lost claim is told as such, not as a decision with a number that is taken.
             what = f"decided {decision.verdict}"
-            moved = self._move(connection, incident, state, due_in, decision.reasons[0], what, decisions=decision.number)
+            also: dict[str, Any] = {"decisions": decision.number, "severity": decision.basis.get("severity") or incident.severity}
+            moved = self._move(connection, incident, state, due_in, decision.reasons[0], what, **also)
+            if decision.action and decision.action != ActionKind.ESCALATE and state in (State.WAITING, State.ACTING):
+                enforce(connection, limits, attempts)
             connection.execute(insert(decisions).values(row))
             if decision.action and state in _ACTING:
-                connection.execute(insert(actions).values(_planned(incident, decision, attempts)))
+                in_wave = any(limit.where.get("in_wave") for limit in limits)
+                connection.execute(insert(actions).values(_planned(incident, decision, attempts) | {"in_wave": in_wave}))
             return moved
 
     def answered(self, incident: Incident, action: Action, label: Label, state: State, due_in: float) -> Incident:
@@ -111,6 +135,17 @@ class Ledger:
             if given:
                 connection.execute(insert(labels), [_label_row(label) for label in given])
             return self._move(connection, incident, state, due_in, detail, str(outcome.kind) if outcome else str(state))
+
+    def closed_by_hand(self, incident: Incident, user: str, reason: str) -> Incident:
+        """Close it at a person's word; what was planned about it is dropped."""
+        detail = f"closed by {user}: {reason}"
+        with transaction(self._engine) as connection:
+            moved = self._move(connection, incident, State.CLOSED, None, detail, "")
+            planned = (actions.c.incident_id == incident.id, actions.c.state == str(ActionState.PLANNED))
+            dropped = {"state": str(ActionState.DROPPED), "done_at": now(), "detail": detail}
+            connection.execute(update(actions).where(*planned).values(dropped))
+            _audit(connection, incident, user, "closed by hand", {"state": str(State.CLOSED), "detail": detail})
+            return moved
 
     def merged(self, incident: Incident, into: Incident, detail: str) -> Incident:
         """Close a log incident and hand the rest of its events over, in one step: what is logged meanwhile opens another."""

@@ -14,7 +14,7 @@ from sqlalchemy import ARRAY, Connection, Engine, String, any_, bindparam, delet
 from sqlalchemy.exc import DBAPIError
 
 from airflow_oncall.errors import StoreError
-from airflow_oncall.incident import Correlation, Incident, Kind, LogEvent, State, TaskRef
+from airflow_oncall.incident import SEVERITIES, Correlation, Incident, Kind, LogEvent, State, TaskRef
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import DUE_AT_ONCE, upsert
 from airflow_oncall.store.records import digest, incident_of, log_event_of, log_event_values, now
@@ -64,6 +64,13 @@ class SqlLogs:
         with transaction(self._engine, reading=True) as connection:
             rows = connection.execute(query).mappings().all()
         return [log_event_of(row) for row in reversed(rows)]
+
+    def event(self, source: str, position: str) -> tuple[int, LogEvent] | None:
+        """The event at this place of a source, with the incident that it is evidence of now."""
+        query = select(log_events).where(log_events.c.key == digest(f"{source}/{position}"))
+        with transaction(self._engine, reading=True) as connection:
+            row = connection.execute(query).mappings().first()
+        return (row["incident_id"], log_event_of(row)) if row else None
 
     def task_incident(self, ref: TaskRef) -> Incident | None:
         """The open incident of this task instance, else its newest one."""
@@ -187,6 +194,8 @@ def _incident_row(key: str, event: LogEvent) -> dict[str, Any]:
         "opened_at": now(),
         "updated_at": now(),
         "due_at": DUE_AT_ONCE,
+        "source": event.source,
+        "severity": event.severity if event.severity in SEVERITIES else "",
     }
 
 

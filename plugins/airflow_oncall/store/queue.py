@@ -7,8 +7,10 @@ Every change of an incident's state checks that its claim still holds (``ledger`
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, delete, func, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Engine, Integer, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from airflow_oncall.incident import Incident, State
 from airflow_oncall.store.engine import transaction
@@ -28,20 +30,11 @@ class Queue:
 
     def claim_due(self, limit: int, lease: timedelta) -> list[Incident]:
         """Claim up to ``limit`` due incidents: freshly reported ones first, then the longest due."""
-        due = (
-            select(incidents.c.id)
-            .where(open_only, incidents.c.due_at <= now(), self._free())
-            .order_by(incidents.c.due_at, incidents.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("due")
-            .prefix_with("MATERIALIZED", dialect="postgresql")
-        )
-        return self._claim(incidents.c.id.in_(select(due.c.id)), lease)
+        return self._claim(_DUE, lease, {"limit": limit})
 
     def claim(self, incident_id: int, lease: timedelta) -> Incident | None:
         """Claim one incident, due or not; ``None`` when it is closed or somebody else holds it."""
-        mine = self._claim(and_(incidents.c.id == incident_id, open_only, self._free()), lease)
+        mine = self._claim(_ONE, lease, {"one": incident_id})
         return mine[0] if mine else None
 
     def release(self, incident_id: int) -> None:
@@ -77,11 +70,37 @@ class Queue:
         with transaction(self._engine) as connection:
             connection.execute(statement)
 
-    def _claim(self, which: ColumnElement[bool], lease: timedelta) -> list[Incident]:
-        statement = update(incidents).where(which).values(claimed_by=self.worker, claimed_until=now() + lease).returning(incidents)
+    def _claim(self, statement: ReturningUpdate[Any], lease: timedelta, values: dict[str, int]) -> list[Incident]:
+        at = now()
         with transaction(self._engine) as connection:
-            rows = connection.execute(statement).mappings().all()
+            rows = connection.execute(statement, {"at": at, "until": at + lease, "worker": self.worker, **values}).mappings().all()
         return sorted(map(incident_of, rows), key=lambda incident: (incident.due_at or incident.opened_at, incident.id))
 
     def _free(self) -> ColumnElement[bool]:
-        return or_(incidents.c.claimed_until.is_(None), incidents.c.claimed_until < now(), incidents.c.claimed_by == self.worker)
+        return free(self.worker)
+
+
+def free(worker: str) -> ColumnElement[bool]:
+    """That this worker may claim an incident: nobody else's claim on it holds."""
+    return or_(incidents.c.claimed_until.is_(None), incidents.c.claimed_until < now(), incidents.c.claimed_by == worker)
+
+
+def _claiming(which: ColumnElement[bool]) -> ReturningUpdate[Any]:
+    return update(incidents).where(which).values(claimed_by=_WORKER, claimed_until=bindparam("until")).returning(incidents)
+
+
+_WORKER: BindParameter[str] = bindparam("worker", type_=incidents.c.claimed_by.type)
+_AT: BindParameter[datetime] = bindparam("at", type_=incidents.c.due_at.type)
+_FREE = or_(incidents.c.claimed_until.is_(None), incidents.c.claimed_until < _AT, incidents.c.claimed_by == _WORKER)
+_LONGEST_DUE = (
+    select(incidents.c.id)
+    .where(open_only, incidents.c.due_at <= _AT, _FREE)
+    .order_by(incidents.c.due_at, incidents.c.id)
+    .limit(bindparam("limit", type_=Integer))
+    .with_for_update(skip_locked=True)
+    .cte("due")
+    .prefix_with("MATERIALIZED", dialect="postgresql")
+)
+# Made once: to make them takes longer than to read an answer, and every worker claims all the time.
+_DUE = _claiming(incidents.c.id.in_(select(_LONGEST_DUE.c.id)))
+_ONE = _claiming(and_(incidents.c.id == bindparam("one"), open_only, _FREE))

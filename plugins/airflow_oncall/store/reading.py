@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Select, Table, func, select
+from sqlalchemy import Engine, Select, Table, func, select, tuple_
 
 from airflow_oncall.incident import (
     Action,
@@ -53,10 +53,12 @@ class Reading:
         """Open incidents of one kind."""
         return [incident_of(row) for row in self._rows(select(incidents).where(open_only, incidents.c.kind == kind))]
 
-    def has_task_incident(self, dag_id: str, run_id: str, since: datetime) -> bool:
-        """Whether a failed task instance of this run was noticed since then."""
-        named = (incidents.c.kind == str(Kind.TASK), incidents.c.dag_id == dag_id, incidents.c.run_id == run_id)
-        return bool(self._rows(select(incidents.c.id).where(*named, incidents.c.updated_at >= since).limit(1)))
+    def runs_of_task_incidents(self, runs: Sequence[tuple[str, str]], since: datetime) -> set[tuple[str, str]]:
+        """Those of some hundred runs (DAG and run id) in which a failed task instance was noticed since then."""
+        named = tuple_(incidents.c.dag_id, incidents.c.run_id).in_(runs)
+        recent = (incidents.c.kind == str(Kind.TASK), incidents.c.updated_at >= since)
+        rows = self._rows(select(incidents.c.dag_id, incidents.c.run_id).where(named, *recent).distinct())
+        return {(row["dag_id"], row["run_id"]) for row in rows}
 
     def occurrences(self, incident_id: int) -> list[Occurrence]:
         """Failed tries of an incident, oldest first."""

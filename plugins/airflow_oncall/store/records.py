@@ -24,6 +24,8 @@ from airflow_oncall.incident import (
     Outcome,
     OutcomeKind,
     State,
+    Storm,
+    StormState,
     TaskRef,
     Verdict,
 )
@@ -74,6 +76,8 @@ def incident_of(row: RowMapping) -> Incident:
         category=row["category"],
         detail=row["detail"],
         storm_id=row["storm_id"],
+        source=row["source"],
+        severity=row["severity"],
     )
 
 
@@ -112,12 +116,14 @@ def occurrence_values(occurrence: Occurrence) -> dict[str, Any]:
 def diagnosis_of(row: RowMapping) -> Diagnosis:
     """A row of ``diagnoses``."""
     names = ("category", "probability", "transient", "transient_probability", "anomaly", "identifiers", "decided_by", "model_version")
-    return Diagnosis(evidence=tuple(row["evidence"]), **{name: row[name] for name in names})
+    alternatives = row["alternatives"]
+    return Diagnosis(evidence=tuple(row["evidence"]), alternatives=alternatives, **{name: row[name] for name in names})
 
 
 def diagnosis_values(diagnosis: Diagnosis) -> dict[str, Any]:
     """Columns of ``diagnoses`` but for incident, try and time."""
-    return {**asdict(diagnosis), "identifiers": dict(diagnosis.identifiers), "evidence": list(diagnosis.evidence)}
+    plain = {"identifiers": dict(diagnosis.identifiers), "alternatives": dict(diagnosis.alternatives)}
+    return {**asdict(diagnosis), **plain, "evidence": list(diagnosis.evidence)}
 
 
 def decision_values(decision: Decision) -> dict[str, Any]:
@@ -176,6 +182,13 @@ def outcome_of(row: RowMapping) -> Outcome:
     """A row of ``outcomes``."""
     names = ("incident_id", "seen_at", "try_number", "action_id", "detail")
     return Outcome(kind=OutcomeKind(row["kind"]), **{name: row[name] for name in names})
+
+
+def storm_of(row: RowMapping) -> Storm:
+    """A row of ``storms`` with the numbers of its members."""
+    names = ("id", "cause", "category", "opened_at", "due_at", "members", "held", "probe_id", "probes", "wave", "since", "answer")
+    more = ("answered_by", "detail", "closed_at")
+    return Storm(state=StormState(row["state"]), **{name: row[name] for name in names + more})
 
 
 def model_of(row: RowMapping) -> ModelVersion:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine
 
 from airflow_oncall.incident import ActionState, Incident
+from airflow_oncall.store.bars import Bars
 from airflow_oncall.store.reading import CLEARS, Reading
 from airflow_oncall.store.records import now
 
@@ -16,7 +18,7 @@ class Report:
     """Incidents with their last decision, action and outcome, and how long each step took."""
 
     def __init__(self, engine: Engine) -> None:
-        self._reading = Reading(engine)
+        self._reading, self._bars = Reading(engine), Bars(engine)
 
     def incidents(self, limit: int = 1000) -> list[dict[str, Any]]:
         """Newest first."""
@@ -51,11 +53,12 @@ class Report:
         }
 
     def summary(self, limit: int = 1000) -> dict[str, Any]:
-        """The whole report: counts and incidents."""
+        """The whole report: counts, bars that outcomes moved, and incidents."""
         return {
             "made_at": now().isoformat(),
             "by_state": self._reading.count_by("state"),
             "by_category": self._reading.count_by("category"),
+            "bars": [asdict(bar) | {"changed_at": bar.changed_at.isoformat()} for bar in self._bars.all()],
             "incidents": self.incidents(limit),
         }
 

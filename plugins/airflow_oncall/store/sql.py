@@ -6,16 +6,27 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from airflow_oncall.store.bars import Bars
+from airflow_oncall.store.browse import Browse
 from airflow_oncall.store.engine import engine_for, store_url
+from airflow_oncall.store.experiments import Experiments
+from airflow_oncall.store.figures import Figures
+from airflow_oncall.store.guards import Guards
+from airflow_oncall.store.hindsight import Hindsight
 from airflow_oncall.store.intake import SqlIntake
 from airflow_oncall.store.keep import Cursors, GoodFiles, Leases
+from airflow_oncall.store.knowledge import Knowledge
 from airflow_oncall.store.labels import Labels
 from airflow_oncall.store.ledger import Ledger
 from airflow_oncall.store.logs import SqlLogs
+from airflow_oncall.store.outcomes import Outcomes
 from airflow_oncall.store.queue import Queue
 from airflow_oncall.store.reading import Reading
+from airflow_oncall.store.remedies import Remedies
 from airflow_oncall.store.report import Report
 from airflow_oncall.store.schema import HEAD, current_revision, upgrade
+from airflow_oncall.store.storms import Storms
+from airflow_oncall.store.switch import Switch
 from airflow_oncall.store.versions import SqlModelVersions
 
 
@@ -28,12 +39,23 @@ class Store:
     queue: Queue
     ledger: Ledger
     reading: Reading
+    browse: Browse
+    figures: Figures
     report: Report
     cursors: Cursors
     good_files: GoodFiles
     leases: Leases
     labels: Labels
     logs: SqlLogs
+    storms: Storms
+    remedies: Remedies
+    guards: Guards
+    bars: Bars
+    switch: Switch
+    outcomes: Outcomes
+    experiments: Experiments
+    hindsight: Hindsight
+    knowledge: Knowledge
     models: SqlModelVersions
 
     @classmethod
@@ -53,11 +75,22 @@ class Store:
             queue=Queue(engine, worker),
             ledger=Ledger(engine, worker),
             reading=Reading(engine),
+            browse=Browse(engine),
+            figures=Figures(engine),
             report=Report(engine),
             cursors=Cursors(engine),
             good_files=GoodFiles(engine),
             leases=Leases(engine),
             labels=Labels(engine),
             logs=SqlLogs(engine),
+            storms=Storms(engine, worker),
+            remedies=Remedies(engine),
+            guards=Guards(engine),
+            bars=Bars(engine),
+            switch=Switch(engine),
+            outcomes=Outcomes(engine),
+            experiments=Experiments(engine),
+            hindsight=Hindsight(engine),
+            knowledge=Knowledge(engine),
             models=SqlModelVersions(engine),
         )

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -92,14 +93,20 @@ incidents = _table(
     Column("claimed_until", UtcDateTime),
     Column("storm_id", BigId, ForeignKey(PREFIX + "storms.id")),
     Column("detail", Text, nullable=False, server_default=""),
+    Column("cause", String(250), nullable=False, server_default=""),
+    Column("source", String(250), nullable=False, server_default="airflow"),
+    Column("severity", String(10), nullable=False, server_default=""),
 )
 open_only = text("closed_at IS NULL")
 Index("uq_oncall_incidents_open_key", incidents.c.key, unique=True, sqlite_where=open_only, postgresql_where=open_only)
 Index("ix_oncall_incidents_due", incidents.c.due_at, sqlite_where=open_only, postgresql_where=open_only)
+Index("ix_oncall_incidents_key", incidents.c.key)
+Index("ix_oncall_incidents_run", incidents.c.dag_id, incidents.c.run_id)
 Index("ix_oncall_incidents_dag", incidents.c.dag_id, incidents.c.opened_at)
 Index("ix_oncall_incidents_fingerprint", incidents.c.fingerprint, incidents.c.opened_at)
 Index("ix_oncall_incidents_opened_at", incidents.c.opened_at)
 Index("ix_oncall_incidents_storm", incidents.c.storm_id, incidents.c.state)
+Index("ix_oncall_incidents_open_cause", incidents.c.cause, incidents.c.state, sqlite_where=open_only, postgresql_where=open_only)
 Index("ix_oncall_incidents_open_state", incidents.c.state, incidents.c.category, sqlite_where=open_only, postgresql_where=open_only)
 
 storms = _table(
@@ -113,9 +120,10 @@ storms = _table(
     Column("probe_id", BigId),
     Column("probes", Integer, nullable=False, server_default="0"),
     Column("wave", Integer, nullable=False, server_default="0"),
+    Column("since", UtcDateTime),
     Column("due_at", UtcDateTime),
-    Column("claimed_by", String(100)),
-    Column("claimed_until", UtcDateTime),
+    Column("answer", String(20), nullable=False, server_default=""),
+    Column("answered_by", String(250), nullable=False, server_default=""),
 )
 Index("uq_oncall_storms_open_cause", storms.c.cause, unique=True, sqlite_where=open_only, postgresql_where=open_only)
 
@@ -154,6 +162,7 @@ diagnoses = _table(
     Column("evidence", JSON, nullable=False),
     Column("decided_by", String(40), nullable=False),
     Column("model_version", String(200)),
+    Column("alternatives", JSON, nullable=False, server_default="{}"),
 )
 
 decisions = _table(
@@ -192,9 +201,12 @@ actions = _table(
     Column("detail", Text, nullable=False, server_default=""),
     Column("category", String(40), nullable=False, server_default=""),
     Column("parameters", JSON, nullable=False, server_default="{}"),
+    Column("in_wave", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("incident_id", "decision_number"),
 )
+Index("ix_oncall_actions_task", actions.c.dag_id, actions.c.task_id, actions.c.run_id)
 Index("ix_oncall_actions_budget", actions.c.planned_at, actions.c.dag_id)
+Index("ix_oncall_actions_done_at", actions.c.done_at)
 
 outcomes = _table(
     "outcomes",
@@ -310,6 +322,7 @@ knowledge = _table(
     Column("name", String(100), nullable=False, unique=True),
     Column("entry", JSON, nullable=False),
     Column("fingerprint", String(64), nullable=False, server_default="", index=True),
+    Column("pattern", Text, nullable=False, server_default=""),
     Column("category", String(40), nullable=False, server_default=""),
     Column("is_proposed", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
@@ -318,11 +331,15 @@ knowledge = _table(
     Column("deleted_at", UtcDateTime),
 )
 
+has_pattern = text("pattern <> ''")
+Index("ix_oncall_knowledge_pattern", knowledge.c.name, sqlite_where=has_pattern, postgresql_where=has_pattern)
+
 knowledge_history = _table(
     "knowledge_history",
     Column("name", String(100), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("entry", JSON),
+    Column("entry", JSON(none_as_null=True)),
+    Column("is_proposed", Boolean, nullable=False),
     Column("actor", String(250), nullable=False),
     Column("what", String(60), nullable=False),
     Column("at", UtcDateTime, nullable=False, index=True),
@@ -347,6 +364,7 @@ bars = _table(
     Column("category", String(40), nullable=False),
     Column("action", String(40), nullable=False),
     Column("auto", Float, nullable=False),
+    Column("base", Float, nullable=False),
     Column("reason", Text, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
     UniqueConstraint("category", "action"),

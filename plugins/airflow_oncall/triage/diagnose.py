@@ -12,8 +12,8 @@ Without models rules stand alone, and their own estimates count.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from airflow_oncall.incident import NO_INCIDENT, UNKNOWN, Diagnosis
 from airflow_oncall.triage.features import Features, read_features
@@ -38,6 +38,8 @@ SURE_ALONE = 0.8
 """Where no rule speaks, a model's word below it names the category, but a person decides what is done."""
 EVEN = 0.5
 """P(nothing failed) above which that is more likely than the failure that the rules speak of."""
+RANKED = 3
+"""Categories of the models' ranking that are kept."""
 SHOWN = 4
 """Words shown of those that carried a judgement."""
 _MEMORY = re.compile(
@@ -55,6 +57,8 @@ class _Verdict:
     anomaly: bool = False
     helps: float | None = None
     """P(a re-run can help), where it was measured."""
+    ranking: Mapping[str, float] = field(default_factory=dict)
+    """What the models hold likely."""
 
 
 def diagnose(
@@ -85,6 +89,7 @@ def diagnose(
         evidence=verdict.evidence,
         decided_by=verdict.decided_by,
         model_version=models.version if models else None,
+        alternatives=verdict.ranking,
     )
 
 
@@ -106,11 +111,12 @@ def _ladder(features: Features, rules: RuleBook, models: TriageModels | None) ->
     if like:
         return _remembered(like)
     reading, word = models.read(features), rule_word(findings)
-    if caught := _caught(features, findings, word, models, reading):
-        return caught
-    if word:
-        return _ruled(features, findings, word, models, reading)
-    return _learned(models, reading, ("no rule fires", *(clause.text[:300] for clause in features.clauses[:1])))
+    verdict = _caught(features, findings, word, models, reading)
+    if verdict is None and word:
+        verdict = _ruled(features, findings, word, models, reading)
+    if verdict is None:
+        verdict = _learned(models, reading, ("no rule fires", *(clause.text[:300] for clause in features.clauses[:1])))
+    return replace(verdict, ranking=dict(list(reading.probabilities.items())[:RANKED]))
 
 
 def _by_rules_alone(features: Features, findings: Sequence[Finding]) -> _Verdict:
@@ -188,7 +194,7 @@ def _rule_evidence(findings: Sequence[Finding]) -> tuple[str, ...]:
 
 
 def _model_line(models: TriageModels, reading: Reading) -> str:
-    ranking = ", ".join(f"{name} {share:.2f}" for name, share in list(reading.probabilities.items())[:3])
+    ranking = ", ".join(f"{name} {share:.2f}" for name, share in list(reading.probabilities.items())[:RANKED])
     unlike = f"; unlike anything seen (distance {reading.distance:.2f}, limit {models.patterns.limit:.2f})" if reading.unlike else ""
     return f"model {models.version}: {ranking}{unlike}"
 

@@ -23,10 +23,12 @@ ADDED = {
         sa.Column("probe_id", BIG_ID),
         sa.Column("probes", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("wave", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("since", UTC),
         sa.Column("due_at", UTC),
-        sa.Column("claimed_by", sa.String(length=100)),
-        sa.Column("claimed_until", UTC),
+        sa.Column("answer", sa.String(length=20), nullable=False, server_default=""),
+        sa.Column("answered_by", sa.String(length=250), nullable=False, server_default=""),
     ),
+    "oncall_incidents": (sa.Column("cause", sa.String(length=250), nullable=False, server_default=""),),
     "oncall_decisions": (
         sa.Column("parameters", sa.JSON(), nullable=False, server_default="{}"),
         sa.Column("basis", sa.JSON(), nullable=False, server_default="{}"),
@@ -35,24 +37,27 @@ ADDED = {
     "oncall_actions": (
         sa.Column("category", sa.String(length=40), nullable=False, server_default=""),
         sa.Column("parameters", sa.JSON(), nullable=False, server_default="{}"),
+        sa.Column("in_wave", sa.Boolean(), nullable=False, server_default=sa.false()),
     ),
 }
+INDEXES = (
+    ("ix_oncall_decisions_made_at", "oncall_decisions", ["made_at"], None),
+    ("ix_oncall_actions_done_at", "oncall_actions", ["done_at"], None),
+    ("ix_oncall_actions_task", "oncall_actions", ["dag_id", "task_id", "run_id"], None),
+    ("ix_oncall_incidents_key", "oncall_incidents", ["key"], None),
+    ("ix_oncall_incidents_run", "oncall_incidents", ["dag_id", "run_id"], None),
+    ("ix_oncall_incidents_storm", "oncall_incidents", ["storm_id", "state"], None),
+    ("ix_oncall_incidents_open_state", "oncall_incidents", ["state", "category"], OPEN_ONLY),
+    ("ix_oncall_incidents_open_cause", "oncall_incidents", ["cause", "state"], OPEN_ONLY),
+)
 
 
 def upgrade() -> None:
     for table, columns in ADDED.items():
         for column in columns:
             op.add_column(table, column.copy())
-    op.create_index("ix_oncall_decisions_made_at", "oncall_decisions", ["made_at"], unique=False)
-    op.create_index("ix_oncall_incidents_storm", "oncall_incidents", ["storm_id", "state"], unique=False)
-    op.create_index(
-        "ix_oncall_incidents_open_state",
-        "oncall_incidents",
-        ["state", "category"],
-        unique=False,
-        sqlite_where=OPEN_ONLY,
-        postgresql_where=OPEN_ONLY,
-    )
+    for name, table, indexed, where in INDEXES:
+        op.create_index(name, table, indexed, unique=False, sqlite_where=where, postgresql_where=where)
     _knowledge()
     _experiments()
 
@@ -64,6 +69,7 @@ def _knowledge() -> None:
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("entry", sa.JSON(), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False, server_default=""),
+        sa.Column("pattern", sa.Text(), nullable=False, server_default=""),
         sa.Column("category", sa.String(length=40), nullable=False, server_default=""),
         sa.Column("is_proposed", sa.Boolean(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -74,6 +80,8 @@ def _knowledge() -> None:
         sa.UniqueConstraint("name", name="uq_oncall_knowledge_name"),
     )
     op.create_index("ix_oncall_knowledge_fingerprint", "oncall_knowledge", ["fingerprint"], unique=False)
+    has_pattern = sa.text("pattern <> ''")
+    op.create_index("ix_oncall_knowledge_pattern", "oncall_knowledge", ["name"], sqlite_where=has_pattern, postgresql_where=has_pattern)
     op.create_index("ix_oncall_knowledge_updated_at", "oncall_knowledge", ["updated_at"], unique=False)
     op.create_table(
         "oncall_knowledge_history",
@@ -81,6 +89,7 @@ def _knowledge() -> None:
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("entry", sa.JSON()),
+        sa.Column("is_proposed", sa.Boolean(), nullable=False),
         sa.Column("actor", sa.String(length=250), nullable=False),
         sa.Column("what", sa.String(length=60), nullable=False),
         sa.Column("at", UTC, nullable=False),
@@ -112,6 +121,7 @@ def _experiments() -> None:
         sa.Column("category", sa.String(length=40), nullable=False),
         sa.Column("action", sa.String(length=40), nullable=False),
         sa.Column("auto", sa.Float(), nullable=False),
+        sa.Column("base", sa.Float(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("changed_at", UTC, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_oncall_bars"),
@@ -122,9 +132,8 @@ def _experiments() -> None:
 def downgrade() -> None:
     for table in ("oncall_bars", "oncall_experiments", "oncall_knowledge_history", "oncall_knowledge"):
         op.drop_table(table)
-    op.drop_index("ix_oncall_incidents_open_state", "oncall_incidents")
-    op.drop_index("ix_oncall_incidents_storm", "oncall_incidents")
-    op.drop_index("ix_oncall_decisions_made_at", "oncall_decisions")
+    for name, table, _, _ in reversed(INDEXES):
+        op.drop_index(name, table)
     for table, columns in ADDED.items():
         for column in columns:
             op.drop_column(table, column.name)

@@ -1,0 +1,309 @@
+"""Storms: many failures with one cause are one trouble, so one member is repaired first and the others wait for it.
+
+ 1 gather   many undiagnosed incidents with one fingerprint: one is diagnosed, all are held as members of its cause's storm
+ 2 hold     a diagnosed incident whose cause (category and shared resource) many others have, or a storm already has, is held
+ 3 probe    one member goes the ordinary way: decided, asked about or repaired, followed to its end
+ 4 release  the probe succeeded: waves follow, each larger than the one before, within the hour's budget, by ordinary decisions
+ 5 wait     the probe, or half a wave, failed again: the members it cost are held again, the next probe comes later
+ 6 hand over  too many probes failed: people are told once and asked once, about the storm; what they approve probes again
+ 7 one question, one answer: it holds for every member that would be asked about; meanwhile those are held
+ 8 a member that a person runs, marks or deletes meanwhile goes its own way; one that fails anew is diagnosed anew
+ 9 close    no member is held or under way; what was left to people is told once
+10 shadow   the probe is only observed, so nothing follows; the storm is seen and reported
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from airflow_oncall.act.decide import declaration, is_held
+from airflow_oncall.act.effective import effective, subject_of
+from airflow_oncall.act.escalate import seconds_until, silence, tell_of_storm
+from airflow_oncall.act.guards import hourly
+from airflow_oncall.errors import AirflowApiError, NotFound
+from airflow_oncall.incident import Decision, Diagnosis, Incident, Kind, Occurrence, State, Storm, StormState, Verdict
+from airflow_oncall.judgement import Judged, Judgement
+from airflow_oncall.rest import AirflowApi
+from airflow_oncall.store.records import now
+from airflow_oncall.store.sql import Store
+from airflow_oncall.store.storms import Flood, Progress, StormMoved
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=90)
+TELLING = timedelta(minutes=10)
+PACE = 300.0
+"""Seconds between looks at a storm that waits for people."""
+LONGEST_WAIT = 86_400
+CANDIDATES = 20
+"""Tasks that are looked at for one that may be repaired without asking."""
+READY, ASKS, UNFIT = range(3)
+SHARING = frozenset(
+    {
+        "database_connectivity",
+        "database_performance",
+        "storage_exhaustion",
+        "memory_exhaustion",
+        "network_connectivity",
+        "network_timeout",
+        "rate_limit",
+        "authentication",
+        "infrastructure_failure",
+    }
+)
+"""Categories whose cause is a resource that tasks share; in the others the text alone tells what is alike."""
+OF_THE_WORKER = frozenset({"storage_exhaustion", "memory_exhaustion", "infrastructure_failure"})
+"""Categories that may be the trouble of the machine that ran the task."""
+
+
+def cause_of(diagnosis: Diagnosis, seen: Occurrence) -> str:
+    """What a failure may have in common with others: category and shared resource, else its fingerprint; empty where nothing tells."""
+    shared = ""
+    if diagnosis.category in SHARING:
+        named = diagnosis.identifiers
+        place = ":".join(filter(None, (named.get("host"), named.get("port")))) if named.get("host") else ""
+        worker = seen.evidence.hostname if diagnosis.category in OF_THE_WORKER else ""
+        resources = (("at", place), ("database", named.get("database")), ("application", named.get("application_id")), ("worker", worker))
+        shared = next((f"{what} {name}" for what, name in resources if name), "")
+    shared = shared or (seen.fingerprint and f"fingerprint {seen.fingerprint}")
+    return f"{diagnosis.category} {shared}"[:250] if shared else ""
+
+
+class StormWatch:
+    """Gathers storms and takes them on; one a tick."""
+
+    def __init__(self, store: Store, api: AirflowApi, judgement: Judgement) -> None:
+        self.store, self.api, self.judgement = store, api, judgement
+        self._steps = {
+            StormState.PROBING: self._probing,
+            StormState.WAITING: self._waiting,
+            StormState.RELEASING: self._releasing,
+            StormState.ESCALATED: self._escalated,
+        }
+
+    # members
+
+    def cause(self, incident: Incident, diagnosis: Diagnosis) -> str:
+        """See :func:`cause_of`."""
+        return cause_of(diagnosis, self.store.reading.occurrences(incident.id)[-1]) if incident.kind is Kind.TASK else ""
+
+    def gather(self) -> int:
+        """Hold every flood of undiagnosed incidents as members of a storm; the number of incidents."""
+        settings = self.judgement.policy.storms
+        floods = self.store.storms.floods(settings.members, timedelta(minutes=settings.window_minutes))
+        return sum(map(self._gather, floods))
+
+    def _gather(self, flood: Flood) -> int:
+        first = self.store.queue.claim(flood.first_id, LEASE)
+        if first is None:
+            return 0
+        diagnosis = self.judgement.diagnose(self.api, first)
+        taken = self.store.storms.gather_flood(flood, self.cause(first, diagnosis), diagnosis, self.judgement.mode)
+        self.store.queue.release(first.id)
+        return taken
+
+    def hold(self, incident: Incident) -> Incident | None:
+        """The diagnosed incident as a member of the storm of its cause; ``None`` where there is none and it makes none."""
+        if incident.kind is not Kind.TASK or incident.storm_id:
+            return None
+        settings = self.judgement.policy.storms
+        cause, alike, is_on = self.store.storms.cause_of(incident.id, timedelta(minutes=settings.window_minutes))
+        diagnosis = self.store.reading.diagnosis(incident.id)
+        if not cause or diagnosis is None or not (is_on or alike >= settings.members):
+            return None
+        if is_on:
+            self.store.storms.join(incident, cause, diagnosis, self.judgement.mode)
+        else:
+            self.store.storms.gather_cause(cause, diagnosis, self.judgement.mode)
+        return self.store.reading.incident(incident.id)
+
+    def agreed(self, storm: Storm | None, incident: Incident, judged: Judged) -> Judged | None:
+        """The decision in the light of the storm that it is a member of; ``None``: it is held until the storm's question is answered."""
+        if storm is None or is_held(judged.decision):
+            return judged
+        verdict, is_probe = judged.decision.verdict, storm.probe_id == incident.id
+        last_word = is_probe and storm.state is StormState.ESCALATED
+        if last_word and verdict in (Verdict.AUTO, Verdict.WAIT):
+            return _asked(judged, f"{storm.probes - 1} probes failed")
+        if verdict is Verdict.ASK and not last_word:
+            return self._answered(storm, incident, judged)
+        if verdict is Verdict.ESCALATE and not is_probe:
+            return _left(judged, judged.decision.reasons[0])
+        return judged
+
+    def _answered(self, storm: Storm, incident: Incident, judged: Judged) -> Judged | None:
+        allowed = judged.decision.basis.get("approvers") or (storm.answered_by,)
+        if storm.answer == "approved" and storm.answered_by in allowed:
+            return _approved(judged, storm.answered_by)
+        if storm.probe_id == incident.id:
+            return judged
+        if storm.answer == "rejected":
+            return _left(judged, f"The storm's question was answered with no by {storm.answered_by}.")
+        return None if self.store.storms.progress(storm).asked or self._silence([incident.ref.dag_id]) else judged
+
+    # the storm itself
+
+    def look_after(self) -> None:
+        """Take every storm that is on one step further, where it can go further."""
+        for storm in self.store.storms.open():
+            try:
+                self._steps[storm.state](storm)
+            except StormMoved as moved:
+                log.info("%s", moved)
+            except AirflowApiError as error:
+                log.warning("storm %s (%s) waits: %s", storm.id, storm.cause, error)
+
+    def _probing(self, storm: Storm) -> None:
+        probe = self.store.reading.incident(storm.probe_id) if storm.probe_id else None
+        if probe is None or probe.state is State.CLOSED:
+            self._choose(storm)
+        elif probe.state in (State.RESOLVED, State.SELF_HEALED):
+            self._release(storm, self.store.storms.progress(storm))
+        elif probe.storm_id != storm.id or probe.state is State.HELD:
+            self._failed(storm, f"the probe (incident {probe.id}) failed again")
+        elif probe.state is State.ESCALATED:
+            self.store.storms.move(storm, StormState.ESCALATED, probe.detail, PACE)
+        elif probe.state is State.OBSERVED:
+            self._observed(storm)
+
+    def _observed(self, storm: Storm) -> None:
+        """Shadow mode, at least of the probe's DAG; it may have changed since."""
+        if storm.due_at and storm.due_at > now():
+            return
+        if self._candidate(storm)[0] < UNFIT:
+            self._choose(storm)
+        else:
+            self.store.storms.move(storm, StormState.PROBING, "Shadow mode: it is observed, and nothing is done", PACE)
+
+    def _waiting(self, storm: Storm) -> None:
+        if storm.due_at is None or storm.due_at <= now():
+            self._choose(storm)
+
+    def _escalated(self, storm: Storm) -> None:
+        probe = self.store.reading.incident(storm.probe_id) if storm.probe_id else None
+        if probe and probe.state is State.RESOLVED and self.store.storms.was_repaired(probe.id):
+            self._release(storm, self.store.storms.progress(storm))
+        elif storm.due_at and storm.due_at > now():
+            return
+        elif self.store.storms.progress(storm).is_over:
+            self.store.storms.move(storm, StormState.CLOSED, "every member has ended")
+        else:
+            self.store.storms.move(storm, StormState.ESCALATED, storm.detail, PACE)
+
+    def _releasing(self, storm: Storm) -> None:
+        progress = self.store.storms.progress(storm)
+        if progress.wave_failed:
+            self._failed(storm, f"{progress.failed} of wave {storm.wave} failed again")
+        elif progress.wave_succeeded:
+            self._release(storm, progress)
+
+    def _choose(self, storm: Storm) -> None:
+        found = self._candidate(storm)[1]
+        if found:
+            detail = f"probe {storm.probes + 1} is incident {found.id} ({found.ref})"
+            self.store.storms.probe(storm, found.id, StormState.PROBING, detail)
+        elif self.store.storms.progress(storm).is_over:
+            self.store.storms.move(storm, StormState.CLOSED, "every member has ended")
+
+    def _candidate(self, storm: Storm) -> tuple[int, Incident | None]:
+        """How fit the fittest held member is for a probe, and which that is."""
+        best: tuple[int, Incident | None] = (UNFIT, None)
+        for one in self.store.storms.candidates(storm, CANDIDATES):
+            fitness = self._fitness(one)
+            if best[1] is None or fitness < best[0]:
+                best = fitness, one
+            if fitness == READY:
+                break
+        return best
+
+    def _fitness(self, incident: Incident) -> int:
+        try:
+            task = self.api.task(incident.ref.dag_id, incident.ref.task_id)
+        except NotFound:
+            return UNFIT
+        policy = effective(self.judgement.policy, subject_of(incident.ref, task), self.judgement.mode)
+        declared = declaration(task.tags, task.params)
+        if task.is_paused or declared == "never" or policy.mode == "shadow":
+            return UNFIT
+        asks = policy.always_ask or declared == "ask" or (policy.mode == "ask" and declared != "auto")
+        return ASKS if asks else READY
+
+    def _release(self, storm: Storm, progress: Progress) -> None:
+        policy = self.judgement.policy
+        wave = int(policy.storms.first_wave * policy.storms.growth ** min(storm.wave, 40))
+        budget = hourly(policy.budgets, in_wave=True)
+        size = min(wave, budget.most - self.store.guards.used([budget])[budget.name].amount)
+        if progress.is_over:
+            self._close(storm, progress)
+        elif size > 0:
+            asking = not progress.asked and not self._silence(self.store.storms.dags(storm))
+            self.store.storms.release(storm, size, asking, f"wave {storm.wave + 1}: at most {size} members follow")
+
+    def _failed(self, storm: Storm, detail: str) -> None:
+        policy = self.judgement.policy
+        if storm.probes >= policy.storms.most_probes:
+            self._hand_over(storm, f"{storm.probes} probes were not enough: {detail}")
+            return
+        rule = policy.categories.get(storm.category)
+        first = max(policy.storms.wait_seconds, rule.wait_seconds if rule else 0)
+        wait = min(int(first * policy.after_failure.wait_factor ** min(storm.probes - 1, 40)), LONGEST_WAIT)
+        self.store.storms.move(storm, StormState.WAITING, f"{detail}; the next probe comes in {wait} s", wait)
+
+    def _hand_over(self, storm: Storm, detail: str) -> None:
+        """Tell people once, and let the question about one more probe be the only one."""
+        if not self._told(storm, detail):
+            return
+        found = self._candidate(storm)[1]
+        if found:
+            self.store.storms.probe(storm, found.id, StormState.ESCALATED, detail)
+        else:
+            self.store.storms.move(storm, StormState.ESCALATED, detail, PACE)
+
+    def _close(self, storm: Storm, progress: Progress) -> None:
+        detail = f"over: {storm.members - progress.left} of {storm.members} members have ended, {progress.left} are left to people"
+        if not progress.left or self._told(storm, detail):
+            self.store.storms.move(storm, StormState.CLOSED, detail)
+
+    def _told(self, storm: Storm, detail: str) -> bool:
+        """Tell people, or have the storm wait until they may be told.
+
+        Under a lease, so that of two workers one tells; a crash before the storm is moved on tells again.
+        """
+        if storm.due_at and storm.due_at > now():
+            return False
+        until = self._silence(self.store.storms.dags(storm))
+        if until:
+            when = f"{detail}; people are told when it is {until:%Y-%m-%d %H:%M} UTC, after quiet hours or maintenance"
+            self.store.storms.move(storm, storm.state, when, seconds_until(until))
+            return False
+        name, worker = f"storm:{storm.id}", self.store.queue.worker
+        if not self.store.leases.take(name, worker, TELLING):
+            raise StormMoved(f"storm {storm.id}: another worker tells of it")
+        tell_of_storm(self.store, self.api, self.judgement.policy, storm, detail)
+        return True
+
+    def _silence(self, dag_ids: list[str]) -> datetime | None:
+        return silence(self.judgement.policy, self.api, dag_ids)
+
+
+def _with(judged: Judged, verdict: Verdict, reason: str, **changes: object) -> Decision:
+    return replace(judged.decision, verdict=verdict, reasons=(reason, *judged.decision.reasons), **changes)  # type: ignore[arg-type]
+
+
+def _asked(judged: Judged, reason: str) -> Judged:
+    decision = _with(judged, Verdict.ASK, f"{reason}; {judged.decision.reasons[0]}")
+    return judged._replace(decision=decision, state=State.ASKED, due_in=0)
+
+
+def _approved(judged: Judged, by: str) -> Judged:
+    wait = judged.decision.wait_seconds
+    decision = _with(judged, Verdict.WAIT if wait else Verdict.AUTO, f"Approved with its storm by {by}.")
+    return judged._replace(decision=decision, state=State.WAITING if wait else State.ACTING, due_in=wait)
+
+
+def _left(judged: Judged, reason: str) -> Judged:
+    """A person's, without a message of its own: the storm's tells of all of them."""
+    decision = _with(judged, Verdict.ESCALATE, f"Left to people with its storm: {reason}", action=None)
+    return judged._replace(decision=decision, state=State.ESCALATED, due_in=PACE, attempts=0)

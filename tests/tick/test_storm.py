@@ -1,0 +1,706 @@
+"""Many failures of one cause are one trouble: one probe, then growing waves; one question, one message."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.simulated_airflow import SimulatedAirflow
+from tests.tick.scene import BUG, judgement_of
+from tests.tick.storm_scene import DATABASE_DOWN, NETWORK, STORMY, StormPager, StormScene
+
+from airflow_oncall.act.policy import Maintenance, Window
+from airflow_oncall.incident import ActionKind, ActionState, Decision, State, StormState, TaskRef, Verdict
+from airflow_oncall.judgement import Judged
+from airflow_oncall.store.records import now
+from airflow_oncall.store.sql import Store
+from airflow_oncall.storms import StormWatch
+
+
+@pytest.fixture
+def storm(store: Store, airflow: SimulatedAirflow) -> StormScene:
+    """An empty stage in mode auto, on each of the two databases."""
+    return StormScene(store, airflow)
+
+
+@pytest.fixture
+def struck(storm: StormScene) -> StormScene:
+    """Twelve task instances failed with one cause, and the probe was cleared."""
+    storm.strike(12)
+    storm.tick()
+    return storm
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Every message to people."""
+    StormPager.told.clear()
+    specs = [{"classpath": f"{StormPager.__module__}.StormPager"}]
+    monkeypatch.setenv("AIRFLOW__ONCALL__ESCALATION_NOTIFIERS", json.dumps(specs))
+    return StormPager.told
+
+
+# the probe
+
+
+def test_exactly_one_member_is_cleared_before_its_success_was_seen(struck: StormScene) -> None:
+    struck.ticks(4)
+    assert len(struck.cleared) == 1
+    assert struck.states == {"held": 11, "verifying": 1}
+    assert (struck.storm.state, struck.storm.members, struck.storm.held) == (StormState.PROBING, 12, 11)
+
+
+def test_every_member_has_a_diagnosis_and_a_decision_that_names_the_storm(struck: StormScene) -> None:
+    for incident in struck.store.reading.incidents([State.HELD]):
+        (decision,) = struck.store.reading.decisions(incident.id)
+        diagnosis = struck.store.reading.diagnosis(incident.id)
+        assert diagnosis
+        assert (decision.verdict, decision.action, decision.answers_try) == (Verdict.WAIT, None, 1)
+        assert "member of storm 1" in decision.reasons[0]
+        assert (diagnosis.category, diagnosis.decided_by, diagnosis.evidence) == ("network_connectivity", "storm", NETWORK.evidence)
+        assert (incident.category, incident.storm_id) == ("network_connectivity", 1)
+        assert "decided wait" in [row["what"] for row in struck.store.reading.history(incident.id)]
+
+
+def test_one_text_is_read_for_all_of_them(struck: StormScene) -> None:
+    assert len(struck.brain.texts) == 1
+
+
+def test_members_follow_in_growing_waves(struck: StormScene) -> None:
+    sizes = [len(struck.cleared)]
+    for _ in range(4):
+        struck.run_what_waits()
+        sizes.append(len(struck.cleared) - sum(sizes))
+    assert sizes == [1, 2, 4, 5, 0]
+    struck.weather()
+    assert struck.states == {"resolved": 12}
+    assert len(set(struck.cleared)) == 12
+    assert (struck.storm.state, struck.storm.detail) == (StormState.CLOSED, "over: 12 of 12 members have ended, 0 are left to people")
+
+
+def test_a_wave_takes_no_more_than_the_hour_s_budget_leaves(struck: StormScene) -> None:
+    budgets = STORMY.budgets.model_copy(update={"attempts_per_hour": 4})
+    struck.policy = STORMY.model_copy(update={"budgets": budgets})
+    struck.weather(6)
+    assert len(struck.cleared) == 4
+    assert struck.states == {"resolved": 4, "held": 8}
+
+
+def budgeted(scene: StormScene, **budgets: int) -> None:
+    """From now on the policy has these budgets, too."""
+    scene.policy = scene.policy.model_copy(update={"budgets": scene.policy.budgets.model_copy(update=budgets)})
+
+
+def test_a_question_that_nobody_approved_takes_nothing_from_a_wave(storm: StormScene) -> None:
+    budgeted(storm, attempts_per_hour=3)
+    storm.strike(1, "payroll", "connection refused", tags=("oncall:ask",))
+    storm.strike(6)
+    storm.tick()
+    assert storm.states == {"asked": 1, "held": 5, "verifying": 1}
+    storm.run_what_waits()
+    assert len(storm.cleared) == 3
+
+
+def test_a_budget_of_their_own_lets_members_follow_faster_than_others_are_repaired(struck: StormScene) -> None:
+    budgeted(struck, attempts_per_hour=2, storm_attempts_per_hour=7)
+    struck.weather(6)
+    assert len(struck.cleared) == 1 + 7
+    struck.strike(2, "other", "connection refused")
+    struck.tick()
+    assert [ref.dag_id for ref in struck.cleared].count("other") == 1, "the probe took the other attempt of the hour, the members took none"
+
+
+def test_members_of_two_storms_share_one_budget_that_two_ticks_at_once_do_not_overrun(storm: StormScene) -> None:
+    storm.brain.knows["no route"] = DATABASE_DOWN
+    budgeted(storm, storm_attempts_per_hour=3)
+    storm.strike(6, "nightly", "connection reset")
+    storm.strike(6, "hourly", "no route to db1")
+    storm.tick()
+    for ref in storm.airflow.schedule():
+        storm.airflow.succeed(ref)
+    storm.later()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(storm.tick, [storm.store, storm.another_worker()]))
+    storm.weather(3)
+    assert len(storm.cleared) == 2 + 3
+
+
+@pytest.mark.parametrize("narrower", ["attempts_per_dag_and_hour", "attempts_per_category_and_hour", "attempts_per_action_and_hour"])
+def test_no_other_budget_is_wider_for_members(struck: StormScene, narrower: str) -> None:
+    budgeted(struck, storm_attempts_per_hour=1000, **{narrower: 3})
+    struck.weather(6)
+    assert len(struck.cleared) == 3
+
+
+def test_members_are_within_the_hour_s_budget_again_when_their_wave_fails(struck: StormScene) -> None:
+    budgeted(struck, attempts_per_hour=1, storm_attempts_per_hour=1000)
+    struck.run_what_waits()
+    assert len(struck.cleared) == 3
+    struck.run_what_waits(fails="connection reset")
+    struck.ticks(2)
+    assert len(struck.cleared) == 3, "the next probe waits for the hour's budget"
+
+
+def test_a_probe_that_fails_lets_the_storm_wait_and_the_next_one_is_another(struck: StormScene) -> None:
+    struck.airflow.schedule()
+    (first,) = struck.cleared
+    struck.airflow.fail(first)
+    struck.report(first)
+    struck.ticks(1)
+    assert len(struck.cleared) == 1
+    assert struck.storm.state == StormState.WAITING
+    assert "the next probe comes in 60 s" in struck.storm.detail
+    struck.tick()
+    assert len(struck.cleared) == 1, "it waits"
+    struck.ticks(1)
+    assert len(set(struck.cleared)) == 2
+    struck.weather()
+    assert struck.states == {"resolved": 12}
+
+
+def test_a_probe_that_fails_with_another_cause_leaves_the_storm_and_proves_nothing(struck: StormScene) -> None:
+    struck.brain.knows["bad row"] = BUG
+    (first,) = struck.cleared
+    struck.run_what_waits(fails="bad row")
+    struck.tick()
+    assert struck.storm.state == StormState.WAITING
+    gone = next(one for one in struck.store.reading.incidents() if one.ref == first)
+    assert (gone.state, gone.storm_id) == (State.ESCALATED, None)
+    struck.ticks(1)
+    struck.weather()
+    assert struck.states == {"resolved": 11, "escalated": 1}
+
+
+def test_a_wave_of_which_half_fails_again_sends_the_storm_back_to_wait(struck: StormScene) -> None:
+    struck.run_what_waits()
+    assert len(struck.cleared) == 3
+    struck.run_what_waits(fails="connection reset")
+    struck.tick()
+    assert struck.storm.state == StormState.WAITING
+    assert len(struck.cleared) == 3
+    assert struck.states == {"resolved": 1, "held": 11}
+
+
+def test_two_ticks_at_once_make_one_storm_and_one_clear(storm: StormScene) -> None:
+    storm.strike(30)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(storm.tick, [storm.store, storm.another_worker()]))
+    storm.ticks(1)
+    assert len(storm.cleared) == 1
+    assert [one.members for one in storm.store.storms.newest(5)] == [30]
+    assert all(len(storm.store.reading.decisions(one.id)) == 1 for one in storm.store.reading.incidents([State.HELD]))
+
+
+# who belongs to it
+
+
+def test_fewer_failures_are_no_storm(storm: StormScene) -> None:
+    storm.strike(4)
+    storm.tick()
+    assert len(storm.cleared) == 4
+    assert storm.store.storms.newest(5) == []
+
+
+def test_two_causes_at_once_are_two_storms_with_a_probe_each(storm: StormScene) -> None:
+    storm.brain.knows["no route"] = DATABASE_DOWN
+    storm.strike(6, "nightly", "connection reset")
+    storm.strike(7, "hourly", "no route to db1")
+    storm.tick()
+    assert Counter(ref.dag_id for ref in storm.cleared) == {"nightly": 1, "hourly": 1}
+    assert [(one.cause, one.members) for one in storm.store.storms.open()] == [
+        ("database_connectivity at db1:5432", 7),
+        ("network_connectivity fingerprint connection-reset", 6),
+    ]
+    storm.weather()
+    assert storm.states == {"resolved": 13}
+
+
+def test_texts_that_differ_are_one_storm_where_one_resource_is_the_cause(storm: StormScene) -> None:
+    storm.brain.knows["db1"] = DATABASE_DOWN
+    storm.strike(6, "nightly", "db1 refused the connection")
+    storm.strike(8, "hourly", "timeout while connecting to db1")
+    storm.tick()
+    assert len(storm.cleared) == 1
+    assert [(one.cause, one.members) for one in storm.store.storms.open()] == [("database_connectivity at db1:5432", 14)]
+
+
+def test_failures_that_all_read_differently_are_understood_before_one_of_them_is_repaired(storm: StormScene) -> None:
+    storm.brain.says = DATABASE_DOWN
+    for number in range(9):
+        storm.strike(1, f"dag-{number}", f"text {number}")
+    storm.tick()
+    assert len(storm.cleared) == 1
+    assert (storm.storm.cause, storm.storm.members) == ("database_connectivity at db1:5432", 9)
+    storm.weather()
+    assert storm.states == {"resolved": 9}
+
+
+def test_failures_that_nobody_reported_are_gathered_by_what_their_logs_tell(storm: StormScene) -> None:
+    storm.brain.says = DATABASE_DOWN
+    for number in range(7):
+        storm.airflow.fail(TaskRef("nightly", f"run-{number}", "load"))
+    storm.tick()
+    assert len(storm.cleared) == 1
+    assert storm.storm.members == 7
+
+
+def test_a_failure_that_comes_later_joins_the_storm_of_its_cause(struck: StormScene) -> None:
+    struck.strike(1, "weekly")
+    struck.tick()
+    assert len(struck.cleared) == 1
+    assert (struck.storm.members, struck.storm.held) == (13, 12)
+
+
+def test_slow_trouble_becomes_a_storm_when_enough_have_failed(storm: StormScene) -> None:
+    storm.brain.says = BUG
+    for number in range(7):
+        storm.strike(1, f"dag-{number}")
+        storm.tick()
+    assert storm.states == {"escalated": 5, "held": 2}
+    assert storm.storm.members == 3
+
+
+def test_what_a_person_marked_failed_is_no_member(storm: StormScene) -> None:
+    refs = [TaskRef("nightly", f"run-{number}", "load") for number in range(8)]
+    for ref in refs:
+        storm.airflow.fail(ref)
+        storm.report(ref, by_hand=True)
+    storm.tick()
+    assert storm.store.storms.newest(1) == []
+    assert (storm.states, storm.cleared) == ({"closed": 8}, [])
+
+
+def test_a_second_storm_of_the_same_cause_has_its_own_probe(struck: StormScene) -> None:
+    struck.weather()
+    struck.strike(6)
+    struck.tick()
+    assert [one.state for one in struck.store.storms.newest(5)] == [StormState.PROBING, StormState.CLOSED]
+    assert len(struck.cleared) == 13
+    struck.weather()
+    assert struck.states == {"resolved": 18}
+
+
+def test_members_may_come_from_many_dags_and_a_paused_one_is_not_probed(storm: StormScene, told: list[dict[str, Any]]) -> None:
+    storm.strike(3, "asleep", is_paused=True)
+    storm.strike(3, "nightly")
+    storm.strike(3, "hourly")
+    storm.tick()
+    assert [ref.dag_id for ref in storm.cleared] == ["nightly"]
+    storm.weather()
+    assert storm.states == {"resolved": 6, "escalated": 3}
+    assert {ref.dag_id for ref in storm.cleared} == {"nightly", "hourly"}
+    (message,) = told
+    assert "3 are left to people" in message["body"], "one message for all of them"
+
+
+# people
+
+
+def test_people_are_asked_once_and_told_how_many_of_what_and_what_follows(storm: StormScene) -> None:
+    storm.mode = "ask"
+    storm.strike(12)
+    storm.ticks(3)
+    (question,) = storm.questions
+    assert question["subject"] == "Storm of 12: clear nightly.load? network_connectivity at try 1"
+    for part in (
+        "12 task instances failed with one cause, network_connectivity fingerprint connection-reset; of nightly",
+        "This one is the probe: of 12 members it is repaired first",
+        "When it is seen to succeed, the other members follow in growing waves without another question",
+    ):
+        assert part in question["body"]
+    assert storm.cleared == []
+    storm.approve()
+    storm.ticks(1)
+    assert len(storm.cleared) == 1
+    storm.weather()
+    assert storm.states == {"resolved": 12}
+    assert len(storm.questions) == 1
+    followers = [storm.store.reading.decision(one.id) for one in storm.store.reading.incidents() if one.id != storm.storm.probe_id]
+    assert {decision.reasons[0] for decision in followers if decision} == {"Approved with its storm by ann."}
+
+
+def test_an_approved_storm_probes_again_without_another_question(storm: StormScene) -> None:
+    storm.mode = "ask"
+    storm.strike(6)
+    storm.tick()
+    storm.approve()
+    storm.run_what_waits(fails="connection reset")
+    storm.ticks(2)
+    assert (len(storm.cleared), len(storm.questions)) == (2, 1)
+
+
+def test_a_storm_whose_question_is_rejected_does_nothing_and_tells_once(storm: StormScene, told: list[dict[str, Any]]) -> None:
+    storm.mode = "ask"
+    storm.strike(6)
+    storm.tick()
+    storm.reject()
+    storm.ticks(3)
+    assert (storm.cleared, storm.storm.state, storm.storm.answered_by) == ([], StormState.ESCALATED, "ann")
+    assert storm.states == {"escalated": 1, "held": 5}
+    (message,) = told
+    assert (message["key"], message["subject"]) == (
+        "oncall-storm-1",
+        "A storm of 6 failed task instances needs you: network_connectivity",
+    )
+    assert "rejection by ann" in message["body"]
+
+
+def test_when_all_probes_failed_people_are_told_once_and_asked_once_and_may_go_on(storm: StormScene, told: list[dict[str, Any]]) -> None:
+    storm.strike(8)
+    storm.tick()
+    for _ in range(2):
+        storm.run_what_waits(fails="connection reset")
+        storm.ticks(2)
+    assert (storm.storm.state, len(storm.cleared)) == (StormState.ESCALATED, 2)
+    storm.ticks(2)
+    (message,) = told
+    assert "2 probes were not enough" in message["body"]
+    (question,) = storm.questions
+    assert "2 probes failed" in question["body"]
+    storm.approve()
+    storm.ticks(1)
+    assert len(storm.cleared) == 3
+    storm.weather()
+    assert storm.states == {"resolved": 8}
+    assert (len(told), len(storm.questions)) == (1, 1)
+
+
+def test_a_bug_that_thousands_share_is_told_of_once(storm: StormScene, told: list[dict[str, Any]]) -> None:
+    storm.brain.says = BUG
+    storm.strike(12)
+    storm.ticks(3)
+    assert (storm.cleared, storm.states) == ([], {"held": 11, "escalated": 1})
+    assert [message["key"] for message in told] == ["oncall-storm-1"]
+    assert "12 task instances failed with one cause" in told[0]["body"]
+
+
+def test_members_that_want_a_person_s_word_are_asked_about_together(storm: StormScene) -> None:
+    storm.strike(4, "nightly")
+    storm.strike(5, "payroll", tags=("oncall:ask",))
+    storm.tick()
+    for _ in range(6):
+        storm.run_what_waits()
+    assert storm.states == {"resolved": 4, "asked": 1, "held": 4}
+    (question,) = storm.questions
+    assert "your answer holds for all of those" in question["body"]
+    storm.approve(storm.store.reading.incidents([State.ASKED])[0].id)
+    storm.weather()
+    assert (storm.states, len(storm.questions)) == ({"resolved": 9}, 1)
+
+
+def test_members_that_nobody_has_to_be_asked_about_follow_while_a_question_is_open(storm: StormScene) -> None:
+    storm.strike(2, "nightly")
+    storm.strike(3, "payroll", tags=("oncall:ask",))
+    storm.strike(4, "hourly")
+    storm.tick()
+    storm.ticks(2)
+    for _ in range(6):
+        storm.run_what_waits()
+    assert storm.states == {"resolved": 6, "asked": 1, "held": 2}
+
+
+def test_members_whose_question_was_rejected_are_left_and_the_storm_is_over(storm: StormScene, told: list[dict[str, Any]]) -> None:
+    storm.strike(4, "nightly")
+    storm.strike(5, "payroll", tags=("oncall:ask",))
+    storm.tick()
+    for _ in range(4):
+        storm.run_what_waits()
+    storm.reject(storm.store.reading.incidents([State.ASKED])[0].id)
+    storm.weather()
+    assert storm.states == {"resolved": 4, "escalated": 5}
+    assert (storm.storm.state, len(storm.questions), len(told)) == (StormState.CLOSED, 1, 1)
+
+
+@pytest.mark.parametrize(("allowed", "verdict"), [(["bob"], Verdict.ASK), (["ann", "bob"], Verdict.AUTO), ([], Verdict.AUTO)])
+def test_an_approval_holds_for_members_that_its_giver_may_decide_about(struck: StormScene, allowed: list[str], verdict: Verdict) -> None:
+    watch = StormWatch(struck.store, struck.api, judgement_of(struck.store, struck.brain, "ask", STORMY))
+    (one, *_) = struck.store.reading.incidents([State.HELD])
+    asks = Decision(one.id, 2, Verdict.ASK, ActionKind.CLEAR_TASK, 1, 0.9, ("Mode ask",), basis={"approvers": allowed})
+    approved = replace(struck.storm, answer="approved", answered_by="ann")
+    agreed = watch.agreed(approved, one, Judged(asks, State.ASKED, 0, 1))
+    assert agreed
+    assert agreed.decision.verdict is verdict
+
+
+# people deal with it
+
+
+def test_a_rejected_storm_that_is_released_asks_about_its_next_probe(storm: StormScene) -> None:
+    storm.mode = "ask"
+    storm.strike(6)
+    storm.tick()
+    storm.reject()
+    storm.ticks(1)
+    storm.store.storms.probe_again(storm.storm, "ann", "the database is up")
+    storm.ticks(1)
+    assert (storm.storm.state, storm.storm.answer, len(storm.questions)) == (StormState.PROBING, "", 2)
+    storm.approve()
+    storm.weather()
+    assert storm.states == {"escalated": 1, "resolved": 5}
+
+
+def test_a_storm_that_was_given_up_and_is_released_has_all_its_probes_again(storm: StormScene, told: list[dict[str, Any]]) -> None:
+    storm.strike(8)
+    storm.tick()
+    given_up(storm)
+    storm.reject()
+    storm.ticks(1)
+    storm.store.storms.probe_again(storm.storm, "ann", "")
+    storm.ticks(1)
+    assert (storm.storm.state, storm.storm.probes, len(storm.cleared)) == (StormState.PROBING, 1, 3)
+    storm.weather()
+    assert storm.states == {"escalated": 1, "resolved": 7}
+    assert len(storm.questions) == 1
+
+
+def test_a_storm_that_waits_goes_on_at_once_when_it_is_released(struck: StormScene) -> None:
+    struck.run_what_waits(fails="connection reset")
+    struck.tick()
+    assert struck.storm.state == StormState.WAITING
+    struck.store.storms.probe_again(struck.storm, "ann", "")
+    struck.tick()
+    assert (struck.storm.state, len(struck.cleared)) == (StormState.PROBING, 2)
+
+
+def test_members_of_a_disbanded_storm_are_decided_about_by_themselves(storm: StormScene) -> None:
+    storm.mode = "ask"
+    storm.strike(6)
+    storm.tick()
+    storm.reject()
+    storm.tick()
+    moved = member(storm)
+    storm.airflow.mark(moved, "success")
+    assert storm.store.storms.disband(storm.storm, "ann", "each is another thing") == 5
+    storm.ticks(2)
+    assert (storm.storm.state, len(storm.questions)) == (StormState.CLOSED, 1 + 4)
+    assert storm.states == {"escalated": 1, "asked": 4, "resolved": 1}
+    assert len(storm.store.storms.newest(5)) == 1, "they make no new storm"
+
+
+# quiet hours
+
+
+def quiet(scene: StormScene, **also: Any) -> None:
+    """From an hour ago to two hours ahead nobody is to be disturbed."""
+    at = now()
+    window = Window(start=f"{at - timedelta(hours=1):%H:%M}", end=f"{at + timedelta(hours=2):%H:%M}")  # type: ignore[arg-type]
+    scene.policy = STORMY.model_copy(update={"quiet_hours": (window,), **also})
+
+
+def given_up(scene: StormScene) -> StormScene:
+    """Every probe failed."""
+    for _ in range(2):
+        scene.run_what_waits(fails="connection reset")
+        scene.ticks(2)
+    return scene
+
+
+def test_a_storm_that_is_given_up_at_night_is_told_of_and_asked_about_when_the_night_is_over(
+    struck: StormScene, told: list[dict[str, Any]]
+) -> None:
+    quiet(struck)
+    given_up(struck)
+    assert (told, struck.questions, len(struck.cleared)) == ([], [], 2)
+    assert "2 probes were not enough" in struck.storm.detail
+    assert "people are told when it is" in struck.storm.detail
+    struck.policy = STORMY
+    struck.ticks(2)
+    assert (struck.storm.state, len(told), len(struck.questions)) == (StormState.ESCALATED, 1, 1)
+
+
+def test_a_storm_with_a_member_of_a_critical_dag_is_told_of_at_night(storm: StormScene, told: list[dict[str, Any]]) -> None:
+    quiet(storm)
+    storm.strike(6, "nightly")
+    storm.strike(2, "payroll", tags=("oncall:critical",))
+    storm.tick()
+    given_up(storm)
+    assert len(told) == 1
+
+
+def test_a_storm_that_was_rejected_late_is_told_of_when_the_night_is_over(storm: StormScene, told: list[dict[str, Any]]) -> None:
+    storm.mode = "ask"
+    storm.strike(6)
+    storm.tick()
+    quiet(storm)
+    storm.reject()
+    storm.ticks(2)
+    assert (storm.storm.state, told) == (StormState.ESCALATED, [])
+    storm.policy = STORMY
+    storm.ticks(2)
+    assert len(told) == 1
+
+
+def test_what_a_storm_leaves_to_people_at_night_is_told_when_the_night_is_over(storm: StormScene, told: list[dict[str, Any]]) -> None:
+    quiet(storm)
+    storm.strike(3, "asleep", is_paused=True)
+    storm.strike(3, "nightly")
+    storm.tick()
+    storm.weather(6)
+    assert (len(storm.cleared), told, len(storm.store.storms.open())) == (3, [], 1)
+    storm.policy = STORMY
+    storm.weather(3)
+    assert (storm.storm.state, len(told)) == (StormState.CLOSED, 1)
+
+
+def test_an_approved_storm_goes_on_at_night(storm: StormScene) -> None:
+    storm.mode = "ask"
+    storm.strike(6)
+    storm.tick()
+    storm.approve()
+    quiet(storm)
+    storm.weather()
+    assert (storm.states, len(storm.questions)) == ({"resolved": 6}, 1)
+
+
+def test_members_that_want_a_person_s_word_at_night_are_asked_about_in_the_morning(storm: StormScene) -> None:
+    quiet(storm)
+    storm.strike(5, "nightly")
+    storm.strike(3, "payroll", tags=("oncall:ask",))
+    storm.tick()
+    for _ in range(5):
+        storm.run_what_waits()
+    assert (storm.states, storm.questions) == ({"resolved": 5, "held": 3}, [])
+    storm.policy = STORMY
+    storm.ticks(3)
+    assert (storm.states, len(storm.questions)) == ({"resolved": 5, "asked": 1, "held": 2}, 1)
+
+
+@pytest.mark.parametrize(("dags", "messages"), [(["*"], 0), (["nightly"], 1)])
+def test_a_storm_is_told_of_as_soon_as_one_of_its_dags_is_not_under_maintenance(
+    storm: StormScene, told: list[dict[str, Any]], dags: list[str], messages: int
+) -> None:
+    storm.strike(6, "nightly")
+    storm.strike(2, "hourly")
+    storm.tick()
+    given_up_once = {"storms": STORMY.storms.model_copy(update={"most_probes": 1})}
+    maintenance = Maintenance(start=now(), end=now() + timedelta(hours=1), dags=tuple(dags))
+    storm.policy = STORMY.model_copy(update={"maintenance": (maintenance,), **given_up_once})
+    storm.run_what_waits(fails="connection reset")
+    storm.ticks(2)
+    assert len(told) == messages
+
+
+# what happens to members meanwhile
+
+
+def member(scene: StormScene) -> TaskRef:
+    """A held one."""
+    return scene.store.reading.incidents([State.HELD])[0].ref
+
+
+def test_a_held_member_that_a_person_ran_is_theirs(struck: StormScene) -> None:
+    ref = member(struck)
+    struck.airflow.clear_by_hand(ref)
+    struck.ticks(1)
+    assert struck.states == {"held": 10, "verifying": 1, "watching": 1}
+    struck.weather()
+    assert struck.states == {"resolved": 12}
+    assert ref not in struck.cleared
+
+
+def test_a_held_member_that_was_marked_success_is_resolved_without_us(struck: StormScene) -> None:
+    ref = member(struck)
+    struck.airflow.mark(ref, "success")
+    struck.ticks(1)
+    done = next(one for one in struck.store.reading.incidents() if one.ref == ref)
+    assert done.state == State.RESOLVED
+    assert [row["name"] for row in struck.store.reading.labels(done.id)] == ["outcome_without_us"]
+
+
+def test_members_whose_dag_was_deleted_are_closed(storm: StormScene) -> None:
+    storm.strike(6, "nightly")
+    storm.strike(6, "doomed")
+    storm.tick()
+    storm.airflow.delete_dag("doomed")
+    storm.weather()
+    assert storm.states == {"resolved": 6, "closed": 6}
+    assert {ref.dag_id for ref in storm.cleared} == {"nightly"}
+
+
+def test_a_member_that_was_moved_right_before_its_wave_is_not_touched(struck: StormScene) -> None:
+    ref = next(one.ref for one in reversed(struck.store.reading.incidents([State.HELD])))
+    struck.airflow.schedule()
+    struck.airflow.succeed(struck.cleared[0])
+    struck.airflow.mark(ref, "success")
+    with struck.store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE oncall_incidents SET due_at = opened_at WHERE state = 'verifying'")
+    struck.tick()
+    assert ref not in struck.cleared
+    assert len(struck.cleared) == 2
+
+
+@pytest.mark.parametrize(
+    ("says", "stands"), [("connection reset", {"held": 11, "verifying": 1}), ("bad row", {"held": 10, "escalated": 1, "verifying": 1})]
+)
+def test_a_held_member_that_fails_anew_is_understood_anew(struck: StormScene, says: str, stands: dict[str, int]) -> None:
+    struck.brain.knows["bad row"] = BUG
+    ref = member(struck)
+    struck.airflow.clear_by_hand(ref)
+    struck.airflow.instances[ref].state = "running"
+    struck.airflow.instances[ref].try_number = 2
+    struck.airflow.fail(ref)
+    struck.report(ref, says)
+    struck.ticks(1)
+    assert struck.states == stands
+    assert len(struck.cleared) == 1
+
+
+def test_a_probe_that_a_person_repairs_first_proves_as_much(struck: StormScene) -> None:
+    (probe,) = struck.cleared
+    struck.airflow.mark(probe, "success")
+    struck.ticks(1)
+    assert struck.storm.state == StormState.RELEASING
+    assert len(struck.cleared) == 3
+
+
+def test_a_probe_that_is_deleted_is_replaced(storm: StormScene) -> None:
+    storm.strike(6, "doomed")
+    storm.strike(6, "nightly")
+    storm.tick()
+    storm.airflow.delete_dag("doomed")
+    storm.ticks(1)
+    storm.ticks(1)
+    assert [ref.dag_id for ref in storm.cleared] == ["doomed", "nightly"]
+
+
+# shadow
+
+
+def test_in_shadow_mode_a_storm_is_seen_and_nothing_is_done(storm: StormScene, told: list[dict[str, Any]]) -> None:
+    storm.mode = "shadow"
+    storm.strike(8)
+    storm.ticks(4)
+    assert (storm.airflow.mutations, told) == ([], [])
+    assert storm.states == {"held": 7, "observed": 1}
+    assert storm.storm.detail.startswith("Shadow mode")
+    assert storm.storm.probes == 1
+
+
+def test_a_storm_that_was_only_observed_is_repaired_when_the_mode_changes(storm: StormScene) -> None:
+    storm.mode = "shadow"
+    storm.strike(8)
+    storm.ticks(2)
+    storm.mode = "auto"
+    storm.ticks(2)
+    assert len(storm.cleared) == 1
+
+
+def test_a_shadow_storm_ends_with_its_last_member(storm: StormScene) -> None:
+    storm.mode = "shadow"
+    for ref in storm.strike(8):
+        storm.airflow.mark(ref, "success")
+    storm.ticks(5)
+    assert (storm.states, storm.storm.state) == ({"resolved": 8}, StormState.CLOSED)
+
+
+def test_nothing_else_is_done_to_airflow_than_clears(struck: StormScene) -> None:
+    struck.weather()
+    assert {one.what for one in struck.airflow.mutations} == {"clear"}
+    actions = [action for one in struck.store.reading.incidents() for action in struck.store.reading.actions(one.id)]
+    assert {action.state for action in actions} == {ActionState.DONE}
+    assert len(actions) == 12
