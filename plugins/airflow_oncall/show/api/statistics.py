@@ -1,0 +1,188 @@
+"""Figures for the overview and the learning view."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from threading import Lock
+from typing import Annotated
+
+from cachetools import TTLCache, cached
+from cachetools.keys import hashkey
+from fastapi import APIRouter, Query
+
+from airflow_oncall.act.adaptation import interval
+from airflow_oncall.incident import State
+from airflow_oncall.show.api.auth import Reader
+from airflow_oncall.show.api.schemas import Days, Name, Out
+from airflow_oncall.show.api.store import StoreDep
+from airflow_oncall.store.browse import Sight
+from airflow_oncall.store.figures import Closed, Opened, Scope, Told, Tried
+from airflow_oncall.store.records import now
+from airflow_oncall.store.sql import Store
+
+router = APIRouter(prefix="/statistics", tags=["Statistics"])
+DIGITS = 4
+FRESH_SECONDS = 30.0
+"""A page that looks every few seconds, and all others of the same rights, share what was counted."""
+KEPT = 256
+
+
+class DayOut(Out):
+    """One day, in UTC."""
+
+    day: str
+    opened: int
+    resolved: int
+    self_healed: int
+    escalated: int
+    """Incidents that people were told of."""
+
+
+class MinutesOut(Out):
+    """Mean minutes from the failure noticed to the success seen; `null` where there was none."""
+
+    with_action: float | None
+    without: float | None
+
+
+class SuccessOut(Out):
+    """How one kind of action ended."""
+
+    action: str
+    successes: int
+    failures: int
+    low: float
+    high: float
+    """95 % interval of the share that helped."""
+
+
+class BinOut(Out):
+    """Actions of which about the same was expected."""
+
+    expected: float
+    """Mean probability that the decisions gave."""
+    observed: float
+    """Share that helped."""
+    number: int
+
+
+class StatisticsOut(Out):
+    """Figures of the incidents that the reader may see. Shares and means are `null` where there is nothing to divide by."""
+
+    since: datetime
+    until: datetime
+    open: int
+    """Open now, however old."""
+    opened: int
+    """Opened since."""
+    by_state: dict[str, int]
+    by_category: dict[str, int]
+    by_source: dict[str, int]
+    by_severity: dict[str, int]
+    per_day: list[DayOut]
+    """Oldest first, no day left out."""
+    repair_rate: float | None
+    """Of the actions whose end was seen, the share that helped."""
+    mttr_minutes: MinutesOut
+    attempts_saved: int
+    """Tries that clearing those once would have run that people were told of instead."""
+    success_per_action: list[SuccessOut]
+    calibration: list[BinOut]
+    """By probability, the lowest first."""
+
+
+@router.get("")
+def get_statistics(
+    access: Reader,
+    store: StoreDep,
+    days: Days = 30,
+    dag_id: Annotated[Name | None, Query(description="Only this DAG's.")] = None,
+) -> StatisticsOut:
+    """Counts, times to repair, and how actions ended; as they were at most half a minute ago."""
+    return _statistics(store, access.sight, days, dag_id)
+
+
+def _key(store: Store, sight: Sight, days: int, dag_id: str | None) -> Hashable:
+    return hashkey(store.engine.url, sight, days, dag_id)
+
+
+@cached(TTLCache(maxsize=KEPT, ttl=FRESH_SECONDS), key=_key, lock=Lock())
+def _statistics(store: Store, sight: Sight, days: int, dag_id: str | None) -> StatisticsOut:
+    until = now()
+    scope = Scope(sight, until - timedelta(days=days), dag_id)
+    figures = store.figures
+    opened, closed, told, tried = figures.opened(scope), figures.closed(scope), figures.told(scope), figures.tried(scope)
+    resolved = [(one.number, one.minutes) for one in closed if one.state == State.RESOLVED]
+    repaired = [(one.resolved, one.minutes) for one in tried]
+    others = [(-number, -minutes) for number, minutes in repaired]
+    return StatisticsOut(
+        since=scope.since,
+        until=until,
+        open=figures.open(scope),
+        opened=sum(one.number for one in opened),
+        by_state=_by(opened, "state"),
+        by_category=_by(opened, "category"),
+        by_source=_by(opened, "source"),
+        by_severity=_by(opened, "severity"),
+        per_day=_days(scope.since, until, opened, closed, told),
+        repair_rate=_share(sum(one.successes for one in tried), sum(one.number for one in tried)),
+        mttr_minutes=MinutesOut(with_action=_mean(repaired), without=_mean([*resolved, *others])),
+        attempts_saved=sum(one.tries for one in told),
+        success_per_action=_success_per_action(tried),
+        calibration=_calibration(tried),
+    )
+
+
+def _by(opened: Iterable[Opened], name: str) -> dict[str, int]:
+    """Counts by one of the names, the largest first; what is not known yet is left out."""
+    counts: Counter[str] = Counter()
+    for one in opened:
+        counts[getattr(one, name)] += one.number
+    return {value: number for value, number in counts.most_common() if value}
+
+
+def _days(since: datetime, until: datetime, opened: Sequence[Opened], closed: Sequence[Closed], told: Sequence[Told]) -> list[DayOut]:
+    counts = Counter({(one.day, one.state): one.number for one in closed} | {(one.day, "escalated"): one.number for one in told})
+    for one in opened:
+        counts[one.day, "opened"] += one.number
+    first, last = since.date(), until.date()
+    days = [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
+    return [DayOut(day=day, **{what: counts[day, what] for what in ("opened", "resolved", "self_healed", "escalated")}) for day in days]
+
+
+def _success_per_action(tried: Sequence[Tried]) -> list[SuccessOut]:
+    found = []
+    for action, some in groupby(tried, key=lambda one: one.action):
+        bins = list(some)
+        successes, number = sum(one.successes for one in bins), sum(one.number for one in bins)
+        low, high = interval(successes, number)
+        ends = {"low": round(low, DIGITS), "high": round(high, DIGITS)}
+        found.append(SuccessOut(action=action, successes=successes, failures=number - successes, **ends))
+    return found
+
+
+def _calibration(tried: Sequence[Tried]) -> list[BinOut]:
+    bins: dict[int, list[Tried]] = {}
+    for one in tried:
+        bins.setdefault(one.bin, []).append(one)
+    return [
+        BinOut(
+            expected=round(sum(one.expected for one in some) / sum(one.number for one in some), DIGITS),
+            observed=round(sum(one.successes for one in some) / sum(one.number for one in some), DIGITS),
+            number=sum(one.number for one in some),
+        )
+        for _, some in sorted(bins.items())
+    ]
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, DIGITS) if whole else None
+
+
+def _mean(counted: Sequence[tuple[int, float]]) -> float | None:
+    """Minutes of one, from numbers and the minutes that all took."""
+    number, minutes = sum(one[0] for one in counted), sum(one[1] for one in counted)
+    return round(minutes / number, 1) if number > 0 else None

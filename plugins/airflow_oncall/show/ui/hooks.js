@@ -1,0 +1,80 @@
+/** How pages load, stay current, and do things. */
+
+import { React } from "./host.js";
+import { Failure } from "./lib/api.js";
+
+/** Seconds between two looks of a page that is being looked at. */
+export const LIVE = 10;
+
+/**
+ * Load something: at once, whenever `key` changes, and every so many seconds while the tab is visible.
+ * What was loaded stays while it is loaded again, and when that fails.
+ * @template T
+ * @param {(signal: AbortSignal) => Promise<T>} load
+ * @param {string} key says what is loaded
+ * @param {number} seconds 0: only once
+ * @returns {{data: T|undefined, failure: Failure|undefined, isLoading: boolean, reload: () => void}}
+ */
+export function useLive(load, key, seconds = 0) {
+  const [state, setState] = React.useState({ data: undefined, failure: undefined, key: undefined });
+  const [turn, setTurn] = React.useState(0);
+  const newest = React.useRef(load);
+  newest.current = load;
+  React.useEffect(() => {
+    const controller = new AbortController();
+    let isUnderWay = false;
+    const look = async () => {
+      if (isUnderWay) return;
+      isUnderWay = true;
+      try {
+        const data = await newest.current(controller.signal);
+        if (!controller.signal.aborted) setState({ data, failure: undefined, key });
+      } catch (failure) {
+        if (!controller.signal.aborted)
+          setState((last) => ({ data: last.key === key ? last.data : undefined, failure: known(failure), key }));
+      } finally {
+        isUnderWay = false;
+      }
+    };
+    const lookIfSeen = () => void (document.visibilityState === "visible" && look());
+    look();
+    const timer = seconds ? setInterval(lookIfSeen, seconds * 1000) : undefined;
+    if (seconds) document.addEventListener("visibilitychange", lookIfSeen);
+    return () => {
+      controller.abort();
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", lookIfSeen);
+    };
+  }, [key, seconds, turn]);
+  const reload = React.useCallback(() => setTurn((last) => last + 1), []);
+  return { data: state.data, failure: state.key === key ? state.failure : undefined, isLoading: state.key !== key, reload };
+}
+
+/**
+ * Do something that can fail, one at a time.
+ * @template T
+ * @param {(...given: any[]) => Promise<T>} deed
+ * @returns {{run: (...given: any[]) => Promise<T|undefined>, isBusy: boolean, failure: Failure|undefined, forget: () => void}}
+ */
+export function useDeed(deed) {
+  const [state, setState] = React.useState({ isBusy: false, failure: undefined });
+  const run = async (...given) => {
+    setState({ isBusy: true, failure: undefined });
+    try {
+      const done = await deed(...given);
+      setState({ isBusy: false, failure: undefined });
+      return done;
+    } catch (failure) {
+      setState({ isBusy: false, failure: known(failure) });
+      return undefined;
+    }
+  };
+  return { run, ...state, forget: () => setState({ isBusy: false, failure: undefined }) };
+}
+
+/** What is no answer of a server is a bug of a page, and belongs into the console. */
+function known(failure) {
+  if (failure instanceof Failure) return failure;
+  console.error(failure);
+  return new Failure(-1, "page", `This page has a bug: ${failure?.message ?? failure}`);
+}

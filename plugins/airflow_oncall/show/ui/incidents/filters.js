@@ -1,0 +1,91 @@
+/** The filters above a list of incidents. They live in the page's address. */
+
+import { h, React, Router, Ui } from "../host.js";
+import { title } from "../lib/format.js";
+import { ANY_TIME, BETWEEN, changed, fieldOf, filtersOf, isFiltered, momentOf, TIMES } from "../lib/query.js";
+import { CATEGORIES, SEVERITIES, STATES } from "../lib/words.js";
+import { Choice, Fields, Line } from "../parts/form.js";
+
+const PAUSE_OF_TYPING = 400;
+const WHICH = { true: "Open", false: "Closed", any: "Open and closed" };
+
+/** The filters of this page, and how to change them. */
+export function useFilters() {
+  const [params, setParams] = Router.useSearchParams();
+  const filters = filtersOf(params);
+  const change = (changes) => setParams((last) => changed(last, changes), { replace: !("cursor" in changes) });
+  return { filters, change };
+}
+
+/** @param {{filters: Record<string, string>, change: (changes: Record<string, string>) => void, sources: string[]}} given */
+export function Filters({ filters, change, sources }) {
+  const chooser = (name) => (value) => change({ [name]: value });
+  const anyOf = (names, any) => ({ "": any, ...Object.fromEntries(names.map((one) => [one, title(one)])) });
+  const timed = (within) => change({ within, ...(within === BETWEEN ? {} : { since: "", until: "" }) });
+  return h(
+    Ui.Box,
+    { as: "search", "aria-label": "Filter incidents", mb: 3 },
+    h(
+      Fields,
+      { min: "9rem" },
+      h(Choice, { label: "Show", value: filters.open || "any", choices: WHICH, onChange: chooser("open") }),
+      h(Choice, {
+        label: "State",
+        value: filters.state,
+        choices: anyOf(STATES, "Any state"),
+        onChange: (state) => change({ state, open: state ? "any" : "true" }),
+      }),
+      h(Choice, { label: "Category", value: filters.category, choices: anyOf(CATEGORIES, "Any category"), onChange: chooser("category") }),
+      h(Choice, { label: "Severity", value: filters.severity, choices: anyOf(SEVERITIES, "Any severity"), onChange: chooser("severity") }),
+      h(Choice, {
+        label: "Source",
+        value: filters.source,
+        choices: { "": "Any source", ...Object.fromEntries(sources.map((one) => [one, one])) },
+        onChange: chooser("source"),
+      }),
+      h(Choice, {
+        label: "Opened",
+        value: filters.within || (filters.since || filters.until ? BETWEEN : ANY_TIME),
+        choices: TIMES,
+        onChange: timed,
+      }),
+      h(Typed, { label: "DAG", value: filters.dag_id, onSettle: chooser("dag_id"), placeholder: "Exact DAG id" }),
+      h(Typed, { label: "Search", value: filters.q, onSettle: chooser("q"), placeholder: "Name or reason", type: "search" }),
+      filters.within === BETWEEN && h(Edge, { label: "From", value: filters.since, onChange: chooser("since") }),
+      filters.within === BETWEEN && h(Edge, { label: "To", value: filters.until, onChange: chooser("until") }),
+      isFiltered(filters) && h(Ui.Button, { size: "sm", variant: "outline", onClick: () => change(NO_FILTER) }, "Clear filters"),
+    ),
+  );
+}
+
+const NO_FILTER = {
+  state: "",
+  category: "",
+  severity: "",
+  source: "",
+  dag_id: "",
+  q: "",
+  since: "",
+  until: "",
+  within: "",
+  storm_id: "",
+  open: "true",
+};
+
+function Edge({ label, value, onChange }) {
+  return h(Line, { label, type: "datetime-local", value: fieldOf(value), onChange: (field) => onChange(momentOf(field)) });
+}
+
+/** A field that counts when its reader stops typing. */
+function Typed({ value, onSettle, ...more }) {
+  const [text, setText] = React.useState(value);
+  const settle = React.useRef(onSettle);
+  settle.current = onSettle;
+  React.useEffect(() => setText(value), [value]);
+  React.useEffect(() => {
+    if (text === value) return undefined;
+    const timer = setTimeout(() => settle.current(text.trim()), PAUSE_OF_TYPING);
+    return () => clearTimeout(timer);
+  }, [text, value]);
+  return h(Line, { ...more, value: text, onChange: setText });
+}

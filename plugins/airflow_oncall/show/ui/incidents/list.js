@@ -1,0 +1,73 @@
+/** A page of incidents, kept current. */
+
+import { h, Ui } from "../host.js";
+import { LIVE, useLive } from "../hooks.js";
+import { oncall, serverNow } from "../lib/api.js";
+import { counted, percent, subject, title } from "../lib/format.js";
+import { incidentPage } from "../lib/links.js";
+import { asked } from "../lib/query.js";
+import { Loading, Nothing } from "../parts/layout.js";
+import { Table } from "../parts/table.js";
+import { Trouble } from "../parts/trouble.js";
+import { Severity, State, To, When } from "../parts/words.js";
+
+const PAGE = 50;
+const COLUMNS = ["Incident", "What", "State", "Category", "Severity", "Opened", "Reason"];
+
+/**
+ * @param {{filters: Record<string, string>, change: (changes: Record<string, string>) => void, label?: string, turn?: number, limit?: number}} given
+ *   `turn`: another number loads anew
+ */
+export function IncidentList({ filters, change, label = "Incidents", turn = 0, limit = PAGE }) {
+  const load = (signal) => oncall("incidents", { query: { ...asked(filters, serverNow()), limit }, signal });
+  const { data, failure, isLoading, reload } = useLive(load, JSON.stringify([filters, turn]), LIVE);
+  return h(
+    "div",
+    null,
+    h(Trouble, { failure, again: reload }),
+    !data && !failure && h(Loading, { what: "incidents" }),
+    data && data.items.length === 0 && h(Nothing, null, "No incident fits."),
+    data && data.items.length > 0 && h(Incidents, { rows: data.items, label, isBusy: isLoading }),
+    data && h(Pages, { data, filters, change }),
+  );
+}
+
+/** The table alone. @param {{rows: object[], label: string, isBusy?: boolean}} given */
+export function Incidents({ rows, label, isBusy }) {
+  return h(Table, { label, columns: COLUMNS, rows: rows.map((row) => ({ key: row.id, cells: cells(row) })), isBusy });
+}
+
+function cells(row) {
+  const certain = row.probability === null ? "" : ` ${percent(row.probability)}`;
+  return [
+    h(To, { to: incidentPage(row.id), "aria-label": `Incident ${row.id}` }, `#${row.id}`),
+    h(Ui.Box, { minW: "10rem" }, subject(row), h(Ui.Text, { fontSize: "xs", color: "fg.muted" }, origin(row))),
+    h(State, { state: row.state }),
+    row.category ? `${title(row.category)}${certain}` : "",
+    h(Severity, { severity: row.severity }),
+    h(
+      "div",
+      null,
+      h(When, { at: row.opened_at }),
+      h(Ui.Text, { fontSize: "xs", color: "fg.muted" }, "changed ", h(When, { at: row.updated_at })),
+    ),
+    h(Ui.Box, { minW: "14rem", maxW: "30rem", lineClamp: 2, title: row.detail }, row.detail),
+  ];
+}
+
+function Pages({ data, filters, change }) {
+  const isFirst = !filters.cursor;
+  const all = data.total === null ? "more than can be counted quickly" : counted(data.total, "incident");
+  return h(
+    Ui.Flex,
+    { as: "nav", "aria-label": "Pages of incidents", gap: 3, mt: 3, align: "center", fontSize: "sm", color: "fg.muted" },
+    isFirst && h("span", null, all),
+    !isFirst && h(Ui.Button, { size: "xs", variant: "outline", onClick: () => change({ cursor: "" }) }, "Newest"),
+    data.next_cursor && h(Ui.Button, { size: "xs", variant: "outline", onClick: () => change({ cursor: data.next_cursor }) }, "Older"),
+  );
+}
+
+/** The run, and where the incident comes from if not from Airflow itself. */
+function origin(row) {
+  return [row.run_id, row.source !== "airflow" && row.source !== row.dag_id && row.source].filter(Boolean).join(", ");
+}

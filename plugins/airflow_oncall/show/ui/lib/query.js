@@ -1,0 +1,74 @@
+/** The filters of a list of incidents, kept in the page's address so that it can be shared and survives a reload. Pure. */
+
+const NAMES = ["state", "category", "severity", "source", "dag_id", "storm_id", "q", "open", "since", "until", "cursor"];
+const HOURS = { "1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24 };
+export const ANY_TIME = "";
+export const BETWEEN = "between";
+
+/** Choices of the time filter, by what stands in the address. */
+export const TIMES = {
+  [ANY_TIME]: "Any time",
+  "1h": "Last hour",
+  "24h": "Last 24 hours",
+  "7d": "Last 7 days",
+  "30d": "Last 30 days",
+  [BETWEEN]: "Between",
+};
+
+/**
+ * The filters that an address holds; open incidents where it says nothing.
+ * @param {URLSearchParams} params
+ * @returns {Record<string, string>}
+ */
+export function filtersOf(params) {
+  const found = Object.fromEntries([...NAMES, "within"].map((name) => [name, params.get(name) ?? ""]));
+  if (!params.has("open") && !found.state) found.open = "true";
+  return found;
+}
+
+/**
+ * The address with filters changed. A changed filter begins at the first page; other parts of the address stay.
+ * @param {URLSearchParams} params @param {Record<string, string>} changes
+ */
+export function changed(params, changes) {
+  const next = new URLSearchParams(params);
+  if (!("cursor" in changes)) next.delete("cursor");
+  for (const [name, value] of Object.entries(changes)) {
+    if (value || name === "open") next.set(name, value);
+    else next.delete(name);
+  }
+  return next;
+}
+
+/**
+ * What the API is asked.
+ * @param {Record<string, string>} filters @param {number} now milliseconds, by the server's clock
+ * @returns {Record<string, string>}
+ */
+export function asked(filters, now) {
+  const wanted = Object.fromEntries(NAMES.map((name) => [name, filters[name]]).filter(([, value]) => value));
+  if (wanted.open === "any") delete wanted.open;
+  const hours = HOURS[filters.within];
+  if (hours) wanted.since = new Date(now - hours * 3_600_000).toISOString();
+  return wanted;
+}
+
+/** Whether anything is filtered. @param {Record<string, string>} filters */
+export function isFiltered(filters) {
+  return (
+    ["state", "category", "severity", "source", "dag_id", "storm_id", "q", "since", "until", "within"].some((name) => filters[name]) ||
+    filters.open !== "true"
+  );
+}
+
+/** A moment as a date-and-time field has it, in the reader's zone. @param {string} at ISO 8601 or empty */
+export function fieldOf(at) {
+  if (!at || Number.isNaN(Date.parse(at))) return "";
+  const moment = new Date(at);
+  return new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+/** What a date-and-time field says, in UTC. @param {string} field */
+export function momentOf(field) {
+  return field && !Number.isNaN(Date.parse(field)) ? new Date(field).toISOString() : "";
+}

@@ -1,0 +1,51 @@
+/** Questions to people, through Airflow's own endpoints: who may answer and who did is Airflow's business. */
+
+import { airflow, Failure } from "./api.js";
+
+const OUR_DAGS = "oncall_";
+const MOST = 50;
+
+/**
+ * Every question of ours that waits for an answer.
+ * @param {AbortSignal} signal
+ * @returns {Promise<{items: object[], total: number}>}
+ */
+export async function waiting(signal, limit = MOST) {
+  const query = { response_received: false, state: "awaiting_input", dag_id_prefix_pattern: OUR_DAGS, limit };
+  const said = await airflow("dags/~/dagRuns/~/hitlDetails", { query, signal });
+  return { items: said.hitl_details, total: said.total_entries };
+}
+
+/**
+ * One question.
+ * @param {{dag_id: string, run_id: string, task_id: string, map_index: number}} asked
+ * @param {AbortSignal} [signal]
+ */
+export function question(asked, signal) {
+  return airflow(address(asked), { signal });
+}
+
+/**
+ * Answer a question; when somebody was faster, say who and what.
+ * @param {{dag_id: string, run_id: string, task_id: string, map_index: number}} asked @param {string} option
+ */
+export async function answer(asked, option) {
+  try {
+    return await airflow(address(asked), { method: "PATCH", body: { chosen_options: [option], params_input: {} } });
+  } catch (failure) {
+    if (failure.status !== 409) throw failure;
+    const now = await question(asked);
+    const answered = `${(now.chosen_options ?? []).join(", ")} by ${now.responded_by_user?.name ?? "somebody"}`;
+    throw new Failure(409, "answered", failure.message, { state: "answered", detail: `${answered}.` });
+  }
+}
+
+/** Whether the question is put to the user: to anybody, or to people named in it. @param {object} detail @param {string} user */
+export function isFor(detail, user) {
+  const named = detail.assigned_users ?? [];
+  return named.length === 0 || named.some((one) => one.id === user || one.name === user);
+}
+
+function address({ dag_id: dagId, run_id: runId, task_id: taskId, map_index: mapIndex }) {
+  return `dags/${[dagId, "dagRuns", runId, "taskInstances", taskId, mapIndex].map(encodeURIComponent).join("/")}/hitlDetails`;
+}

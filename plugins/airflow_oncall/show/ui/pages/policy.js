@@ -1,0 +1,52 @@
+/** What the policy says of a DAG, and where each line of it stands. */
+
+import { h, Ui } from "../host.js";
+import { useLive } from "../hooks.js";
+import { airflow } from "../lib/api.js";
+import { NOTHING, percent, plain, span, title, words } from "../lib/format.js";
+import { Loaded } from "../parts/loaded.js";
+import { Table } from "../parts/table.js";
+import { Small } from "../parts/words.js";
+
+const COLUMNS = ["Category", "Action", "Otherwise", "By itself from", "Asks from", "Wait", "Where"];
+
+/** @param {{dagId: string}} given */
+export function Policy({ dagId }) {
+  const { data: dag, failure } = useLive((signal) => airflow(`dags/${encodeURIComponent(dagId)}`, { signal }), dagId);
+  if (!dag && !failure) return null;
+  const query = { dag_id: dagId, tag: (dag?.tags ?? []).map((one) => one.name), owner: dag?.owners ?? [] };
+  return h(Loaded, { title: "Policy", path: "policy", query, children: (policy) => h(Lines, { policy }) });
+}
+
+function Lines({ policy }) {
+  const said = Object.entries(policy.said).map(([name, one]) => ({ key: name, cells: [title(name), plain(one.value), one.where] }));
+  const rules = Object.entries(policy.rules).map(([category, rule]) => ({ key: category, cells: cells(category, rule) }));
+  return h(
+    "div",
+    null,
+    h(
+      Ui.Text,
+      { fontSize: "sm", color: "fg.muted", overflowWrap: "anywhere" },
+      `From ${policy.file}`,
+      policy.overrides.length > 0 && `, with overrides ${policy.overrides.join(", ")}`,
+    ),
+    h(Small, null, "In general"),
+    h(Table, { label: "Policy in general", columns: ["What", "Value", "Where"], rows: said }),
+    h(Small, null, "By category"),
+    h(Table, { label: "Policy by category", columns: COLUMNS, rows: rules }),
+  );
+}
+
+function cells(category, rule) {
+  const auto = rule.asks_always ? "always asks" : percent(rule.auto);
+  const otherwise = rule.alternatives.length ? rule.alternatives.map(words).join(", ") : NOTHING;
+  return [
+    title(category),
+    words(rule.action),
+    otherwise,
+    rule.auto > 1 ? "never" : auto,
+    rule.ask > 1 ? "never" : percent(rule.ask),
+    rule.wait_seconds ? span(rule.wait_seconds) : NOTHING,
+    rule.where,
+  ];
+}

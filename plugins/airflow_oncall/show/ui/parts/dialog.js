@@ -1,0 +1,61 @@
+/** A button that asks before it does something. */
+
+import { h, React, Ui } from "../host.js";
+import { useDeed } from "../hooks.js";
+import { Area } from "./form.js";
+import { Trouble } from "./trouble.js";
+
+/**
+ * @param {{label: string, heading: string, children?: any, confirm: string, colour?: string, reason?: "required"|"asked",
+ *   onConfirm: (reason: string) => Promise<any>, variant?: string}} given
+ */
+export function Confirm({ label, heading, children, confirm, colour = "blue", reason, onConfirm, variant = "outline" }) {
+  const [isOpen, setOpen] = React.useState(false);
+  const [text, setText] = React.useState("");
+  const deed = useDeed(async () => {
+    await onConfirm(text.trim());
+    setOpen(false);
+    setText("");
+  });
+  const toggled = ({ open }) => {
+    setOpen(open);
+    deed.forget();
+  };
+  const isReady = reason !== "required" || text.trim() !== "";
+  return h(
+    Ui.Dialog.Root,
+    { open: isOpen, onOpenChange: toggled, role: "alertdialog", placement: "center" },
+    h(Ui.Dialog.Trigger, { asChild: true }, h(Ui.Button, { size: "sm", variant, colorPalette: colour }, label)),
+    h(
+      Ui.Portal,
+      null,
+      h(Ui.Dialog.Backdrop),
+      h(
+        Ui.Dialog.Positioner,
+        null,
+        h(
+          Ui.Dialog.Content,
+          { bg: "bg.panel", color: "fg" },
+          h(Ui.Dialog.Header, null, h(Ui.Dialog.Title, null, heading)),
+          h(
+            Ui.Dialog.Body,
+            { display: "grid", gap: 3 },
+            h(Ui.Dialog.Description, { as: "div", color: "fg" }, children),
+            reason && h(Area, { label: "Reason", value: text, onChange: setText, isRequired: reason === "required", maxLength: 300 }),
+            h(Trouble, { failure: deed.failure }),
+          ),
+          h(
+            Ui.Dialog.Footer,
+            null,
+            h(Ui.Dialog.ActionTrigger, { asChild: true }, h(Ui.Button, { size: "sm", variant: "outline" }, "Cancel")),
+            h(
+              Ui.Button,
+              { size: "sm", colorPalette: colour, loading: deed.isBusy, disabled: !isReady, onClick: () => deed.run() },
+              confirm,
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,161 @@
+"""A month of a deployment, written into a store: what every page has to show, with names for the incidents that tests act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from itertools import count
+
+from tests.cast import vendor_was_down
+from tests.show.api.story import LEASE, TIMED_OUT, Story
+from tests.ui.learned import learned, watched
+
+from airflow_oncall.incident import (
+    ActionState,
+    Diagnosis,
+    Evidence,
+    Incident,
+    Label,
+    Outcome,
+    OutcomeKind,
+    State,
+    TaskRef,
+    Verdict,
+)
+from airflow_oncall.knowledge.book import Book
+from airflow_oncall.knowledge.entry import read_entry
+from airflow_oncall.store import records
+from airflow_oncall.store.records import Clock, now
+from airflow_oncall.store.sql import Store
+
+RUN = "manual__2026-11-21"
+ASKED = ("to_approve", "to_reject", "to_answer_twice", "for_somebody_else", "to_look_at")
+"""Incidents about which a person is asked, one question each."""
+PLAIN = ("to_comment_on", "to_call_wrong", "to_close", "to_close_too_late", "to_write_down")
+HOSTILE = (
+    "<img src=x onerror=\"window.hacked='img'\"><script>window.hacked='script'</script>\n"
+    "\u001b[31mred\u001b[0m \u202eexe.txt\u202c zero\u200bwidth \u0007bell\n"
+    "javascript:alert(1) {{7*7}} ${7*7}\n" + "A" * 100_000
+)
+MEMORY = Diagnosis("memory_exhaustion", 0.88, False, 0.3, evidence=("java.lang.OutOfMemoryError: Java heap space",))
+CODE = Diagnosis("code_error", 0.97, False, 0.02, evidence=("KeyError: 'customer'",), decided_by="model", model_version="v3")
+DATABASE = Diagnosis("database_connectivity", 0.93, True, 0.9, evidence=("FATAL: sorry, too many clients already",), decided_by="rules")
+CAUSES = (TIMED_OUT, MEMORY, DATABASE, CODE)
+ENDS = (OutcomeKind.SUCCESS, OutcomeKind.SUCCESS, OutcomeKind.SUCCESS, OutcomeKind.FAILED_SAME)
+DAYS = 26
+_numbers = count(1)
+
+
+class Earlier(Clock):
+    """The time of so long ago."""
+
+    def __init__(self, ago: timedelta) -> None:
+        self._ago = ago
+
+    def read(self) -> datetime:  # type: ignore[override]  # the computer's clock needs no instance
+        """That time."""
+        return datetime.now(timezone.utc) - self._ago
+
+
+@contextmanager
+def earlier(**ago: float) -> Iterator[None]:
+    """What is written inside happens so long ago."""
+    before, records.clock = records.clock, Earlier(timedelta(**ago))
+    yield
+    records.clock = before
+
+
+def write(store: Store) -> dict[str, int]:
+    """Let it all happen; the incidents that have names."""
+    story = Story(store)
+    _month(story)
+    learned(story)
+    for day in range(12, 0, -1):
+        with earlier(days=day):
+            watched(story, day)
+    Book(store, "ada").add(
+        read_entry({"name": "vendor-503", "category": "network_timeout", "fingerprint": "vendor-503", "actions": ["clear_task"]})
+    )
+    Book(store, "oncall").propose([read_entry({"name": "heap-space", "category": "memory_exhaustion", "pattern": "Java heap space"})])
+    with earlier(hours=3):
+        story.storm([TaskRef("shards", "manual__1", "work", number) for number in range(4)])
+        story.file_broke()
+        story.engine_logged()
+    return _named(story)
+
+
+def _month(story: Story) -> None:
+    for day in range(DAYS, 0, -1):
+        for number in range(1 + day % 3):
+            with earlier(days=day, hours=number):
+                _past(story, day + number)
+
+
+def _past(story: Story, number: int) -> None:
+    """One incident of the past, and its end."""
+    diagnosis = CAUSES[number % len(CAUSES)]
+    happened = now() - timedelta(minutes=12)
+    ref = TaskRef("nightly", f"run-{next(_numbers)}", "load_orders")
+    incident = story.failed(ref, happened_at=happened, fingerprint=f"print-{diagnosis.category}")
+    if number % 7 == 0:
+        story.store.ledger.ended(_claimed(story, incident), None, [], State.SELF_HEALED, None, "its own retry succeeded")
+        return
+    diagnosed = story.diagnosed(incident, diagnosis)
+    if diagnosis is CODE:
+        story.decided(diagnosed, Verdict.ESCALATE, State.ESCALATED)
+        return
+    story.decided(diagnosed, Verdict.AUTO, State.ACTING)
+    _repaired(story, story.now(incident.id), ENDS[(number // 2) % len(ENDS)])
+
+
+def _claimed(story: Story, incident: Incident) -> Incident:
+    return story.store.queue.claim(incident.id, LEASE) or incident
+
+
+def _repaired(story: Story, incident: Incident, end: OutcomeKind) -> None:
+    ledger = story.store.ledger
+    action = ledger.open_action(incident.id)
+    assert action is not None
+    verifying = ledger.acted(_claimed(story, incident), action, ActionState.DONE, "cleared, one attempt granted", State.VERIFYING, 0)
+    outcome = Outcome(incident.id, end, now(), incident.try_number + 1, action.id, "seen in Airflow")
+    helped = end is OutcomeKind.SUCCESS
+    label = Label(incident.id, "outcome", str(end), "airflow", now())
+    ledger.ended(
+        verifying,
+        outcome,
+        [label],
+        State.RESOLVED if helped else State.ESCALATED,
+        None,
+        "the task instance succeeded" if helped else "it failed again",
+    )
+
+
+def _named(story: Story) -> dict[str, int]:
+    """Incidents that tests act on."""
+    found = {}
+    for place, name in enumerate((*ASKED, *PLAIN)):
+        ref = TaskRef("nightly", f"{RUN}-{name}", "load_orders")
+        with earlier(minutes=20 - place):
+            found[name] = (story.asked(ref) if name in ASKED else _told(story, ref)).id
+            story.store.queue.release(found[name])
+    found["of_shards"] = story.diagnosed(story.failed(TaskRef("shards", RUN, "work", 3))).id
+    found["hostile"] = story.diagnosed(_hostile(story), replace(TIMED_OUT, evidence=(HOSTILE[:300],))).id
+    with earlier(days=1):
+        repaired = story.diagnosed(story.failed(TaskRef("nightly", RUN, "load_orders"), happened_at=now() - timedelta(minutes=9)))
+        story.decided(repaired, Verdict.AUTO, State.ACTING)
+    with earlier(hours=23):
+        _repaired(story, story.now(repaired.id), OutcomeKind.SUCCESS)
+    return found | {"repaired": repaired.id}
+
+
+def _told(story: Story, ref: TaskRef) -> Incident:
+    return story.decided(story.diagnosed(story.failed(ref), MEMORY), Verdict.ESCALATE, State.ESCALATED, "critical")
+
+
+def _hostile(story: Story) -> Incident:
+    evidence = Evidence(exception_chain=("<b>Bold</b>",), message=HOSTILE[:900], traceback=HOSTILE, hostname="<i>host</i>")
+    return story.noticed(
+        replace(vendor_was_down, ref=TaskRef("nightly", f"{RUN}-hostile", "load_orders"), evidence=evidence, fingerprint="hostile")
+    )

@@ -1,0 +1,34 @@
+"""An Airflow API server over the scene, in a process of its own: ``python -m tests.ui.serving AIRFLOW_DB ANSWER_FILE``.
+
+It serves until its standard input ends; where it serves, and which incidents there are, stands in the answer file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from tests.show.api.client import airflow_server
+from tests.ui import airflow_rows, scene
+
+from airflow_oncall.store import open_store
+
+
+def main(database: Path, answer: Path) -> None:
+    """Make the scene and serve it."""
+    home = Path(os.environ["AIRFLOW_HOME"])
+    shutil.copy(database, home / "airflow.db")
+    ids = scene.write(open_store())
+    airflow_rows.write(ids)
+    with airflow_server(home) as api:
+        said = answer.with_suffix(".part")
+        said.write_text(json.dumps({"url": str(api.client.base_url).rstrip("/"), "ids": ids}))
+        said.rename(answer)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

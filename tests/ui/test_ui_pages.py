@@ -1,0 +1,110 @@
+"""Every page in both themes: it shows what it is for, is kept as a picture, and axe-core finds nothing serious."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+from tests.ui.browser import Reader
+from tests.ui.scene import RUN
+from tests.ui.world import World
+
+pytestmark = pytest.mark.browser
+OURS = "[data-oncall]"
+TASK = f"/dags/nightly/runs/{RUN}/tasks/load_orders/plugin/oncall-task"
+
+
+class Seen(NamedTuple):
+    """A page, and what is to be read there once all of it is loaded."""
+
+    path: str
+    texts: tuple[str, ...]
+    incident: str = ""
+    """Name of the incident whose number ends the address."""
+
+
+PAGES = {
+    "incidents": Seen("/plugin/oncall", ("Questions waiting", "Storms", "By category", "Incidents a day", "nightly › load_orders")),
+    "incident-repaired": Seen(
+        "/plugin/oncall?incident=",
+        ("Timeline", "Evidence", "Decision", "Clear task", "Similar incidents", "vendor-503", "Success"),
+        "repaired",
+    ),
+    "incident-asked": Seen("/plugin/oncall?incident=", ("Question", "Approve", "Reject", "Feedback"), "to_look_at"),
+    "storms": Seen("/plugin/oncall?view=storms", ("database_connectivity at db1",)),
+    "storm": Seen("/plugin/oncall?view=storms&storm=1", ("By state", "shards › work [3]")),
+    "learning": Seen(
+        "/plugin/oncall?view=learning",
+        ("Success per action", "Reliability of decisions", "Confusion of v3", "Drift", "wait-or-not", "What repairs would have saved"),
+    ),
+    "knowledge": Seen("/plugin/oncall?view=knowledge&entry=vendor-503", ("History", "heap-space")),
+    "task-tab": Seen(TASK, ("Timeline", "Earlier incidents of this task")),
+    "dag-tab": Seen("/dags/nightly/plugin/oncall-dag", ("Record of the last 30 days", "Policy", "By category", "Rate limit")),
+    "dashboard": Seen("/", ("On-call", "open incidents", "questions waiting", "mode ")),
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_shows_what_it_is_for_to_everybody(name: str, theme: str, reader: Reader, world: World, axe: str) -> None:
+    path, texts, incident = PAGES[name]
+    reader.sign_in("ada", theme)
+    reader.open(path + (str(world.ids[incident]) if incident else ""), texts[0])
+    for text in texts:
+        reader.sees(text, OURS)
+    reader.picture(f"{name}-{theme}")
+    assert reader.serious_violations(axe, OURS) == []
+    assert reader.errors() == []
+
+
+def test_the_dashboard_takes_one_line(reader: Reader) -> None:
+    reader.sign_in("ada")
+    reader.open("/", "open incidents")
+    assert reader.find("//*[@data-oncall]").size["height"] <= 40
+
+
+def test_filters_live_in_the_address_and_survive_a_reload(reader: Reader, world: World) -> None:
+    filtered = {"category": "memory_exhaustion", "severity": "critical", "open": True}
+    total = world.call("GET", "/oncall/api/v1/incidents", params=filtered).json()["total"]
+    reader.sign_in("ada")
+    reader.open("/plugin/oncall", "nightly › load_orders")
+    reader.choose("Category", "Memory exhaustion")
+    reader.choose("Severity", "Critical")
+    reader.sees(f"{total} incidents", "[aria-label='Pages of incidents']")
+    reader.sees_no_longer("Network timeout", "[aria-label=Incidents]")
+    assert "category=memory_exhaustion&severity=critical" in reader.driver.current_url
+    reader.driver.refresh()
+    reader.sees(f"{total} incidents", "[aria-label='Pages of incidents']")
+    reader.press("Clear filters")
+    reader.sees("Network timeout", "[aria-label=Incidents]")
+    assert "category" not in reader.driver.current_url
+
+
+def test_more_incidents_than_a_page_holds_are_reached_by_paging(reader: Reader) -> None:
+    reader.sign_in("ada")
+    reader.open("/plugin/oncall?open=any", "nightly › load_orders")
+    first = reader.text("[aria-label=Incidents]")
+    reader.press("Older")
+    reader.sees("Newest")
+    reader.press("Newest")
+    reader.sees(first.splitlines()[-1], "[aria-label=Incidents]")
+
+
+def test_what_happens_meanwhile_appears_by_itself(reader: Reader, world: World) -> None:
+    reader.sign_in("ada")
+    reader.open("/plugin/oncall?source=api:grafana", "No incident fits.")
+    report = {"title": "Warehouse is slow", "source": "grafana", "dag_id": "nightly", "run_id": "manual__live", "task_id": "load_orders"}
+    said = world.client.post(
+        "/oncall/api/v1/incidents", json=report, headers={"Authorization": f"Bearer {world.token('ada')}", "Idempotency-Key": "live"}
+    )
+    assert said.status_code == 201, said.text
+    reader.sees("api:grafana", "[aria-label=Incidents]")
+    assert "source=api" in reader.driver.current_url
+
+
+def test_the_operators_link_leads_to_the_incident(reader: Reader, world: World) -> None:
+    path = f"/api/v2/dags/nightly/dagRuns/{RUN}/taskInstances/load_orders/links"
+    link = world.call("GET", path).json()["extra_links"]["Oncall"]
+    assert link.endswith(f"/plugin/oncall?incident={world.ids['repaired']}")
+    reader.sign_in("ada")
+    reader.open(link.removeprefix(world.url), f"Incident #{world.ids['repaired']}")
