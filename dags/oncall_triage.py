@@ -20,7 +20,6 @@ with DAG(
     tags=["oncall"],
     doc_md=__doc__,
 ):
-
     # Before polls and trainings where slots are few: what has failed waits for it.
     @task(retries=0, execution_timeout=timedelta(minutes=10), priority_weight=100, weight_rule="absolute")
     def tick() -> dict[str, int]:

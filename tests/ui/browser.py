@@ -169,4 +169,4 @@ def button(name: str) -> str:
     return f"//button[normalize-space()='{name}']"
 
 
-DIALOG = "//*[@role='alertdialog']"
+DIALOG = "//*[@role='alertdialog' and @data-state='open']"

@@ -35,7 +35,7 @@ export function Feedback({ incident, deed }) {
         { gap: 3 },
         h(
           Fields,
-          { min: "14rem" },
+          { min: "20rem" },
           incident.category &&
             h(Choice, {
               label: `Is the category right? (${title(incident.category)})`,

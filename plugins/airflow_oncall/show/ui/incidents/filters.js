@@ -53,7 +53,8 @@ export function Filters({ filters, change, sources }) {
       h(Typed, { label: "Search", value: filters.q, onSettle: chooser("q"), placeholder: "Name or reason", type: "search" }),
       filters.within === BETWEEN && h(Edge, { label: "From", value: filters.since, onChange: chooser("since") }),
       filters.within === BETWEEN && h(Edge, { label: "To", value: filters.until, onChange: chooser("until") }),
-      isFiltered(filters) && h(Ui.Button, { size: "sm", variant: "outline", onClick: () => change(NO_FILTER) }, "Clear filters"),
+      isFiltered(filters) &&
+        h(Ui.Button, { size: "sm", variant: "outline", alignSelf: "end", onClick: () => change(NO_FILTER) }, "Clear filters"),
     ),
   );
 }

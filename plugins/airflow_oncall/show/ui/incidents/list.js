@@ -51,7 +51,7 @@ function cells(row) {
       h(When, { at: row.opened_at }),
       h(Ui.Text, { fontSize: "xs", color: "fg.muted" }, "changed ", h(When, { at: row.updated_at })),
     ),
-    h(Ui.Box, { minW: "14rem", maxW: "30rem", lineClamp: 2, title: row.detail }, row.detail),
+    h(Ui.Box, { minW: "9rem", maxW: "30rem", lineClamp: 2, title: row.detail }, row.detail),
   ];
 }
 

@@ -10,6 +10,9 @@ import { Small } from "../parts/words.js";
 
 const COLUMNS = ["Category", "Action", "Otherwise", "By itself from", "Asks from", "Wait", "Where"];
 
+/** The action that tells people and repairs nothing. */
+const NO_REPAIR = "escalate";
+
 /** @param {{dagId: string}} given */
 export function Policy({ dagId }) {
   const { data: dag, failure } = useLive((signal) => airflow(`dags/${encodeURIComponent(dagId)}`, { signal }), dagId);
@@ -19,8 +22,11 @@ export function Policy({ dagId }) {
 }
 
 function Lines({ policy }) {
-  const said = Object.entries(policy.said).map(([name, one]) => ({ key: name, cells: [title(name), plain(one.value), one.where] }));
-  const rules = Object.entries(policy.rules).map(([category, rule]) => ({ key: category, cells: cells(category, rule) }));
+  const said = Object.entries(policy.said).map(([name, one]) => ({
+    key: name,
+    cells: [title(name.replace(".", ": ")), plain(one.value), place(one.where, policy)],
+  }));
+  const rules = Object.entries(policy.rules).map(([category, rule]) => ({ key: category, cells: cells(category, rule, policy) }));
   return h(
     "div",
     null,
@@ -37,16 +43,21 @@ function Lines({ policy }) {
   );
 }
 
-function cells(category, rule) {
-  const auto = rule.asks_always ? "always asks" : percent(rule.auto);
+function cells(category, rule, policy) {
   const otherwise = rule.alternatives.length ? rule.alternatives.map(words).join(", ") : NOTHING;
-  return [
-    title(category),
-    words(rule.action),
-    otherwise,
-    rule.auto > 1 ? "never" : auto,
-    rule.ask > 1 ? "never" : percent(rule.ask),
-    rule.wait_seconds ? span(rule.wait_seconds) : NOTHING,
-    rule.where,
-  ];
+  const wait = rule.wait_seconds ? span(rule.wait_seconds) : NOTHING;
+  return [title(category), words(rule.action), otherwise, ...bars(rule), wait, place(rule.where, policy)];
+}
+
+/** From which probability on it is done, and from which it is asked about. */
+function bars(rule) {
+  if (rule.action === NO_REPAIR) return [NOTHING, NOTHING];
+  const shown = (bar) => (bar > 1 ? "never" : percent(bar));
+  return [rule.asks_always ? "always asks" : shown(rule.auto), shown(rule.ask)];
+}
+
+/** Where it stands; of the policy's own file, which is named above, the line. */
+function place(where, policy) {
+  const own = `${policy.file}:`;
+  return where.startsWith(own) ? `line ${where.slice(own.length)}` : where;
 }

@@ -21,10 +21,19 @@ export function Confirm({ label, heading, children, confirm, colour = "blue", re
     setOpen(open);
     deed.forget();
   };
+  const first = React.useRef(null);
   const isReady = reason !== "required" || text.trim() !== "";
   return h(
     Ui.Dialog.Root,
-    { open: isOpen, onOpenChange: toggled, role: "alertdialog", placement: "center" },
+    {
+      open: isOpen,
+      onOpenChange: toggled,
+      role: "alertdialog",
+      placement: "center",
+      initialFocusEl: () => first.current,
+      lazyMount: true,
+      unmountOnExit: true,
+    },
     h(Ui.Dialog.Trigger, { asChild: true }, h(Ui.Button, { size: "sm", variant, colorPalette: colour }, label)),
     h(
       Ui.Portal,
@@ -41,13 +50,18 @@ export function Confirm({ label, heading, children, confirm, colour = "blue", re
             Ui.Dialog.Body,
             { display: "grid", gap: 3 },
             h(Ui.Dialog.Description, { as: "div", color: "fg" }, children),
-            reason && h(Area, { label: "Reason", value: text, onChange: setText, isRequired: reason === "required", maxLength: 300 }),
+            reason &&
+              h(Area, { label: "Reason", value: text, onChange: setText, isRequired: reason === "required", maxLength: 300, ref: first }),
             h(Trouble, { failure: deed.failure }),
           ),
           h(
             Ui.Dialog.Footer,
             null,
-            h(Ui.Dialog.ActionTrigger, { asChild: true }, h(Ui.Button, { size: "sm", variant: "outline" }, "Cancel")),
+            h(
+              Ui.Dialog.ActionTrigger,
+              { asChild: true },
+              h(Ui.Button, { size: "sm", variant: "outline", ref: reason ? undefined : first }, "Cancel"),
+            ),
             h(
               Ui.Button,
               { size: "sm", colorPalette: colour, loading: deed.isBusy, disabled: !isReady, onClick: () => deed.run() },

@@ -44,7 +44,7 @@ export function Choice({ label, value, onChange, choices, help }) {
 export function Fields({ children, min = "10rem" }) {
   return h(
     Ui.Box,
-    { display: "grid", gridTemplateColumns: `repeat(auto-fill, minmax(min(${min}, 100%), 1fr))`, gap: 3, alignItems: "end" },
+    { display: "grid", gridTemplateColumns: `repeat(auto-fill, minmax(min(${min}, 100%), 1fr))`, gap: 3, alignItems: "start" },
     children,
   );
 }

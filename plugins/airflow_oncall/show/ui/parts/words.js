@@ -2,7 +2,7 @@
 
 import { h, Router, Ui } from "../host.js";
 import { serverNow } from "../lib/api.js";
-import { ago, moment, title, utc, words } from "../lib/format.js";
+import { ago, moment, utc, words } from "../lib/format.js";
 
 const STATE_COLOURS = {
   watching: "gray",
@@ -61,5 +61,3 @@ export function To({ to, children, ...more }) {
 export function Small({ children }) {
   return h(Ui.Heading, { as: "h3", size: "sm", mt: 3, mb: 1 }, children);
 }
-
-export { title };
