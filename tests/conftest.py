@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 # Airflow reads these when it is imported, so they are set before any test module is.
@@ -65,3 +66,9 @@ def sqlite_store(databases: Databases) -> Iterator[Store]:
 def postgres_store(databases: Databases) -> Iterator[Store]:
     """An empty, migrated store on PostgreSQL, for tests of what only a server with many sessions can do."""
     yield from fresh_store(databases, "postgresql")
+
+
+@pytest.fixture
+def separate_occasions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outcomes that a test makes one right after another count as if hours lay between them."""
+    monkeypatch.setattr("airflow_oncall.store.outcomes.EPISODE", timedelta(0))

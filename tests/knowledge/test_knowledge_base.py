@@ -116,6 +116,7 @@ def test_nothing_known_is_nothing_alike(known: KnowledgeBase) -> None:
     assert known.similar_to("", "") == base.Alike()
 
 
+@pytest.mark.usefixtures("separate_occasions")
 def test_outcomes_of_what_is_alike_are_evidence_and_ones_own_are_not(known: KnowledgeBase, people: People) -> None:
     for end in (OutcomeKind.SUCCESS, OutcomeKind.FAILED_SAME, OutcomeKind.FAILED_SAME):
         people.approved(people.saw("elsewhere"), end)
@@ -124,6 +125,7 @@ def test_outcomes_of_what_is_alike_are_evidence_and_ones_own_are_not(known: Know
     assert known.similar_to("own", FROZEN).evidence == {"clear_task": Statistic(1.0, 2.0)}
 
 
+@pytest.mark.usefixtures("separate_occasions")
 def test_much_evidence_of_what_is_alike_is_bounded(known: KnowledgeBase, people: People) -> None:
     for _ in range(int(MOST_WEIGHT) + 4):
         people.approved(people.saw("elsewhere"))

@@ -121,6 +121,7 @@ def test_how_incidents_ended_well_is_told_newest_first(store: Store, people: Peo
     ]
 
 
+@pytest.mark.usefixtures("separate_occasions")
 def test_triage_looks_back_at_the_newest_only(store: Store, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcomes, "NEWEST", 2)
     people.approved(people.saw(), OutcomeKind.FAILED_SAME)

@@ -9,7 +9,7 @@ from sqlalchemy import insert, update
 from tests.learn.past import RESET, Past
 
 from airflow_oncall.incident import Incident, OutcomeKind
-from airflow_oncall.store.outcomes import CATEGORY, FINGERPRINT, HALF_LIFE, LOOK_BACK, TASK, Decayed, weight
+from airflow_oncall.store.outcomes import CATEGORY, EPISODE, FINGERPRINT, HALF_LIFE, LOOK_BACK, TASK, Decayed, weight
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 from airflow_oncall.store.tables import actions, incidents, outcomes, storms
@@ -97,3 +97,22 @@ def test_of_a_storm_only_the_probe_counts(past: Past) -> None:
         connection.execute(update(incidents).where(incidents.c.id.in_([one.id for one in members])).values(storm_id=storm_id))
     assert counted(past, past.failed())[FINGERPRINT] == Decayed(1, 0)
     assert past.store.outcomes.of_fingerprint("vendor-reset")["clear_task"].successes == pytest.approx(1, abs=0.01)
+
+
+def test_what_failed_again_in_one_outage_is_one_piece_of_evidence(past: Past) -> None:
+    for _ in range(4):
+        past.repaired(past.failed(), OutcomeKind.FAILED_SAME)
+    assert counted(past, past.failed())[FINGERPRINT] == Decayed(0, 1)
+
+
+def test_an_outage_that_ended_in_repairs_counts_by_their_share(past: Past) -> None:
+    for end in (OutcomeKind.FAILED_SAME, OutcomeKind.SUCCESS, OutcomeKind.SUCCESS, OutcomeKind.SUCCESS):
+        past.repaired(past.failed(), end)
+    assert counted(past, past.failed())[FINGERPRINT] == Decayed(0.75, 0.25)
+
+
+def test_the_same_failure_on_another_occasion_counts_anew(past: Past) -> None:
+    past.repaired(past.failed(), OutcomeKind.FAILED_SAME)
+    everything_was(past, 2 * EPISODE)
+    past.repaired(past.failed(), OutcomeKind.FAILED_SAME)
+    assert counted(past, past.failed())[FINGERPRINT] == Decayed(0, 2)

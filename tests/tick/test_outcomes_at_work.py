@@ -55,6 +55,7 @@ def an_hour_passes(scene: Scene) -> None:
         connection.execute(update(incidents).values(updated_at=now() - LEFT_OUT - timedelta(minutes=1)))
 
 
+@pytest.mark.usefixtures("separate_occasions")
 def test_repairs_of_the_task_that_failed_make_the_next_one_less_likely(failed: Scene) -> None:
     past = Past(failed.store)
     for _ in range(6):
@@ -137,6 +138,7 @@ def with_alternatives(*alternatives: str) -> Policy:
     return policy_with(categories={"network_connectivity": {"action": "clear_task", "alternatives": list(alternatives)}})
 
 
+@pytest.mark.usefixtures("separate_occasions")
 def test_the_ranking_that_people_see_follows_outcomes(failed: Scene) -> None:
     past = Past(failed.store)
     for _ in range(4):

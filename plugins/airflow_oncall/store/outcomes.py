@@ -2,16 +2,17 @@
 
 Old outcomes count less: by half for every :data:`HALF_LIFE`. What makes tasks fail, and what helps, changes with releases,
 data and infrastructure, which is a matter of weeks: after a month an outcome still counts half, after half a year nothing.
-Of a storm only the probe counts, because one cause that went away is one piece of evidence, however many waited for it.
+What one cause did at one time is one piece of evidence, however many task instances waited for it to go away: of a storm only
+the probe counts, and outcomes of one failure with less than :data:`EPISODE` between them share the weight of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, or_, select
 
 from airflow_oncall.incident import ActionKind, ActionState, Incident, OutcomeKind
 from airflow_oncall.store.engine import transaction
@@ -23,6 +24,8 @@ LOOK_BACK = 6 * HALF_LIFE
 """Older outcomes would count less than a sixty-fourth."""
 MOST = 200
 """Newest outcomes of one level that are read; a share does not become surer for what is decided by more of them."""
+EPISODE = timedelta(hours=1)
+"""Without an outcome for so long, what comes next is about another occasion."""
 NEWEST = 100
 """Incidents of one fingerprint that are looked back at: a storm may have left ten thousand."""
 FINGERPRINT, TASK, CATEGORY = "fingerprint", "task", "category"
@@ -43,10 +46,6 @@ class Decayed(NamedTuple):
     def total(self) -> float:
         """Fresh outcomes that it is worth."""
         return self.successes + self.failures
-
-    def plus(self, helped: bool, weight: float) -> Decayed:
-        """With one more outcome."""
-        return Decayed(self.successes + weight, self.failures) if helped else Decayed(self.successes, self.failures + weight)
 
 
 Experience = Mapping[str, Mapping[str, Decayed]]
@@ -105,7 +104,7 @@ def _counted(connection: Connection, where: tuple[ColumnElement[bool], ...]) -> 
     found: dict[str, Decayed] = {}
     at = now()
     query = (
-        select(actions.c.kind, outcomes.c.kind.label("ended"), outcomes.c.seen_at)
+        select(actions.c.kind, outcomes.c.kind.label("ended"), outcomes.c.seen_at, incidents.c.fingerprint)
         .join(outcomes, outcomes.c.action_id == actions.c.id)
         .join(incidents, incidents.c.id == actions.c.incident_id)
         .where(actions.c.state == str(ActionState.DONE), actions.c.kind != str(ActionKind.ESCALATE))
@@ -114,6 +113,22 @@ def _counted(connection: Connection, where: tuple[ColumnElement[bool], ...]) -> 
         .order_by(actions.c.done_at.desc())
         .limit(MOST)
     )
-    for row in connection.execute(query):
-        found[row.kind] = found.get(row.kind, Decayed()).plus(row.ended == SUCCESS, weight(row.seen_at, at))
+    for episode in _episodes(connection.execute(query).all()):
+        helped = [row.ended == SUCCESS for row in episode]
+        share = weight(episode[0].seen_at, at) / len(episode)
+        before = found.get(episode[0].kind, Decayed())
+        found[episode[0].kind] = Decayed(before.successes + share * sum(helped), before.failures + share * (len(helped) - sum(helped)))
+    return found
+
+
+def _episodes(rows: Iterable[Row[Any]]) -> list[list[Row[Any]]]:
+    """Outcomes of one action about one failure that followed each other closely, each newest first."""
+    found: list[list[Row[Any]]] = []
+    current: dict[tuple[str, str], list[Row[Any]]] = {}
+    for row in sorted(rows, key=lambda row: row.seen_at, reverse=True):
+        alike = (row.kind, row.fingerprint)
+        if not row.fingerprint or alike not in current or current[alike][-1].seen_at - row.seen_at > EPISODE:
+            current[alike] = []
+            found.append(current[alike])
+        current[alike].append(row)
     return found
