@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select
 
 from airflow_oncall.incident import ActionKind, ActionState, Incident, OutcomeKind
 from airflow_oncall.store.engine import transaction
@@ -121,10 +121,10 @@ def _counted(connection: Connection, where: tuple[ColumnElement[bool], ...]) -> 
     return found
 
 
-def _episodes(rows: Iterable[Row[Any]]) -> list[list[Row[Any]]]:
+def _episodes(rows: Iterable[Any]) -> list[list[Any]]:
     """Outcomes of one action about one failure that followed each other closely, each newest first."""
-    found: list[list[Row[Any]]] = []
-    current: dict[tuple[str, str], list[Row[Any]]] = {}
+    found: list[list[Any]] = []
+    current: dict[tuple[str, str], list[Any]] = {}
     for row in sorted(rows, key=lambda row: row.seen_at, reverse=True):
         alike = (row.kind, row.fingerprint)
         if not row.fingerprint or alike not in current or current[alike][-1].seen_at - row.seen_at > EPISODE:
