@@ -23,7 +23,7 @@ RING = {
     **dict.fromkeys(("capture", "triage", "act", "learn"), STAGES),
     **dict.fromkeys(("show", "cli", "dags", "bundle", "provider_info", "tick", "judgement", "brain", "__main__"), COMPOSITION),
     **dict.fromkeys(("training", "upkeep", "feedback", "retry_policy", "logbook", "storms"), COMPOSITION),
-    **dict.fromkeys(("facts", "situations", "knowledge", "shadow"), COMPOSITION),
+    **dict.fromkeys(("facts", "situations", "knowledge", "shadow", "gain"), COMPOSITION),
 }
 """Every part of the package; a new one has to take its place here."""
 FRIENDS = {("learn", f"triage.{name}") for name in ("features", "models", "memory", "table")}

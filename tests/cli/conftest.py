@@ -12,7 +12,8 @@ from tests.examples import few_lines
 
 from airflow_oncall import brain, conf, training
 from airflow_oncall.__main__ import parser
-from airflow_oncall.cli import commands, doctor, learning, models, terminal
+from airflow_oncall.cli import commands, doctor, invented, learning, models, terminal
+from airflow_oncall.errors import BadSetting
 from airflow_oncall.store.sql import Store
 
 Run = Callable[..., int]
@@ -70,3 +71,13 @@ def standard_input(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content), readline=lines.readline))
 
     return put
+
+
+@pytest.fixture
+def no_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection leads to Airflow."""
+
+    def refuse() -> None:
+        raise BadSetting("connection 'oncall_airflow' is not defined")
+
+    monkeypatch.setattr(invented, "open_api", refuse)

@@ -17,7 +17,6 @@ from tests.tick.scene import ORDERS, sign_in
 
 from airflow_oncall import conf
 from airflow_oncall.cli import invented
-from airflow_oncall.errors import BadSetting
 
 Output = pytest.CaptureFixture[str]
 INCLUDE = Path(__file__).parents[2] / "include" / "oncall"
@@ -52,14 +51,6 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (home / "own").mkdir()
     (home / "own" / "policy.yaml").write_text(MINE, encoding="utf-8")
     return home / "own"
-
-
-@pytest.fixture
-def no_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise BadSetting("connection 'oncall_airflow' is not defined")
-
-    monkeypatch.setattr(invented, "open_api", refuse)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from airflow_oncall import conf
 from airflow_oncall.act import killswitch
 from airflow_oncall.brain import Brain, read_rules
 from airflow_oncall.cli import invented, simulating
-from airflow_oncall.errors import BadSetting, StoreUnavailable
+from airflow_oncall.errors import StoreUnavailable
 from airflow_oncall.store import tables
 from airflow_oncall.store.operator_files import OperatorFiles
 from airflow_oncall.store.sql import Store
@@ -44,14 +44,6 @@ def site(own: Path, deployment: Store, rules: RuleBook, monkeypatch: pytest.Monk
     monkeypatch.setattr(simulating, "brain_without_airflow", lambda: Brain(rules))
     monkeypatch.setattr(killswitch, "read_variable", lambda: "")
     return deployment
-
-
-@pytest.fixture
-def no_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise BadSetting("connection 'oncall_airflow' is not defined")
-
-    monkeypatch.setattr(invented, "open_api", refuse)
 
 
 @pytest.fixture

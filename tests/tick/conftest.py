@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 from tests.simulated_airflow import SimulatedAirflow
 from tests.tick.scene import Scene, airflow, asked, failed
+from tests.tick.storm_scene import StormPager, StormScene
 
 from airflow_oncall.store.sql import Store
 
@@ -15,3 +19,26 @@ __all__ = ["airflow", "asked", "failed", "scene"]
 def scene(store: Store, airflow: SimulatedAirflow) -> Scene:
     """An empty stage in mode auto, on each of the two databases."""
     return Scene(store, airflow)
+
+
+@pytest.fixture
+def storm(store: Store, airflow: SimulatedAirflow) -> StormScene:
+    """An empty stage in mode auto, on each of the two databases."""
+    return StormScene(store, airflow)
+
+
+@pytest.fixture
+def struck(storm: StormScene) -> StormScene:
+    """Twelve task instances failed with one cause, and the probe was cleared."""
+    storm.strike(12)
+    storm.tick()
+    return storm
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Every message to people."""
+    StormPager.told.clear()
+    specs = [{"classpath": f"{StormPager.__module__}.StormPager"}]
+    monkeypatch.setenv("AIRFLOW__ONCALL__ESCALATION_NOTIFIERS", json.dumps(specs))
+    return StormPager.told

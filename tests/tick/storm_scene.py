@@ -14,7 +14,7 @@ from tests.tick.scene import NETWORK, POLICY, Oracle, Scene
 
 from airflow_oncall.act.approval import APPROVE, REJECT, answer
 from airflow_oncall.act.policy import Policy
-from airflow_oncall.incident import Diagnosis, Evidence, Incident, Storm, TaskRef
+from airflow_oncall.incident import Diagnosis, Evidence, Incident, State, Storm, TaskRef
 
 DATABASE_DOWN = Diagnosis("database_connectivity", 0.9, True, 0.9, identifiers={"host": "db1", "port": "5432"})
 STORMY = Policy.model_validate(
@@ -140,3 +140,8 @@ class StormScene(Scene):
 
 
 __all__ = ["DATABASE_DOWN", "NETWORK", "STORMY", "Expert", "StormPager", "StormScene"]
+
+
+def member(scene: StormScene) -> TaskRef:
+    """A held one."""
+    return scene.store.reading.incidents([State.HELD])[0].ref

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from airflow_oncall.act.assignment import standings
-from airflow_oncall.cli.experiments import gain_of
+from airflow_oncall.gain import gain_of
 from airflow_oncall.shadow import shadow_report
 from airflow_oncall.show.api.auth import Inspector
 from airflow_oncall.show.api.schemas import Days, Out
