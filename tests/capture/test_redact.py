@@ -6,6 +6,7 @@ import base64
 import json
 
 import pytest
+from airflow.sdk._shared import secrets_masker
 from airflow.sdk.log import mask_secret
 
 from airflow_oncall.capture.redact import MARGIN, WINDOW, redact
@@ -76,6 +77,17 @@ def test_a_secret_is_masked_wherever_it_stands(text: str, secret: str) -> None:
     assert "***" in stored
     assert stored.startswith("before\n")
     assert stored.endswith("\nafter")
+
+
+@pytest.mark.parametrize(("text", "secret"), LEAKS.values(), ids=LEAKS.keys())
+@pytest.mark.parametrize("password", ["secret", "password", "token", "access"])
+def test_a_password_that_is_a_word_of_keys_hides_no_key(text: str, secret: str, password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets_masker, "redact", lambda text: text.replace(password, "***"))
+
+    stored = redact(text.format(secret), 10_000)
+
+    assert secret not in stored
+    assert "hunter" not in stored
 
 
 @pytest.mark.parametrize(

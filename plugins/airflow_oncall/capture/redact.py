@@ -20,7 +20,8 @@ _MASKERS = ("airflow.sdk._shared.secrets_masker", "airflow._shared.secrets_maske
 _KEY = (
     r"(?:pass(?:word|wd|phrase|code)|\bpass|pwd|secret|token|credential|api[_-]?key|apikey|authorization"
     r"|(?:access|account|private|shared|signing|encryption|fernet|master|routing|integration|service|storage|auth)[_-]?key(?:[_-]?id)?"
-    r"|\bsas\b|sharedaccess(?:key|signature))"
+    r"|\bsas\b|sharedaccess(?:key|signature)"
+    r"|\*{3})"  # Somebody's password is the word "secret": Airflow's masker has taken that word out of the key, too.
 )
 _VALUE = (
     r"(?:\\{1,3}(?P<quote>[\"'])(?:(?!\\{1,3}(?P=quote))[^\n]){0,4096}"  # JSON inside JSON
@@ -41,7 +42,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(://)[^\s:/@]{20,256}@", rf"\1{MASK}@"),
         (rf"(?i)({_KEY}[\w.-]{{0,32}}\\{{0,3}}[\"']?[ \t]{{0,4}}(?:=>|:=|==|=|:|>)[ \t]{{0,4}}){_VALUE}", rf"\1{MASK}"),
         # Command lines, SQL, and pairs that are no mapping.
-        (r"(?i)((?<!\S)--?pass(?:word|wd|phrase)?[ \t]{1,4})\S+", rf"\1{MASK}"),
+        (r"(?i)((?<!\S)--?(?:pass(?:word|wd|phrase)?|\*{3})[ \t]{1,4})\S+", rf"\1{MASK}"),
         (r"(?i)((?<!\S)(?:-u|--user)[ =]?[\w.@-]{1,128}:)\S+", rf"\1{MASK}"),
         (r"(?i)(\b(?:thin:|sqlplus[ \t]{1,4}(?:-\w{1,8}[ \t]{1,4}){0,3})[\w$#]{1,128}/)[^\s@]+", rf"\1{MASK}"),
         (r"(?i)(\bidentified[ \t]{1,4}by[ \t]{1,4}(?:values[ \t]{1,4})?)(?:'(?:[^'\n]|'')*|\"[^\"\n]*|[^\s;]+)", rf"\1{MASK}"),

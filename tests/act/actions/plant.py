@@ -29,6 +29,8 @@ class Plant:
     """What is told to end does not."""
     status: int = 0
     """Answer of everything, where it is not 0."""
+    page: str = ""
+    """Answer of everything that is read, where it is not empty."""
     token: str = "932541a6732c"
     """That a newer master wants with every change; an older one has none."""
 
@@ -73,6 +75,8 @@ class Plant:
         """What is answered."""
         if self.status:
             return self.status, {}
+        if self.page and method == "GET":
+            return 200, self.page
         if path == "/json/":
             return 200, {"activeapps": [one for one in self.applications.values() if one["state"] == "RUNNING"]}
         if path == "/":

@@ -97,6 +97,14 @@ def test_a_manager_that_is_down_is_asked_again_and_in_the_end_left_to_a_person(f
     assert "HTTP 503" in failed.incident.detail
 
 
+@each_manager
+def test_an_address_where_something_else_answers_is_told(failed: Scene, plant: Plant, app_id: str) -> None:
+    plant.page = "<html>Sign in</html>"
+    planned = plan(failed, "kill_spark_application", {"application_id": app_id}, conn_id="spark")
+    assert isinstance(planned, Impossible)
+    assert "answered no JSON object: '<html>Sign in</html>'" in planned.reason
+
+
 def test_a_manager_that_says_no_is_left_to_a_person_at_once(failed: Scene, plant: Plant) -> None:
     plant.application(APPS["standalone"])
     decided(failed, "kill_spark_application", {"application_id": APPS["standalone"]}, conn_id="spark")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from typing import IO
 
@@ -61,7 +62,7 @@ def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: Scene) 
     def active() -> list[str]:
         try:
             return [one["id"] for one in httpx.get(f"http://127.0.0.1:{page}/json/").json()["activeapps"]]
-        except httpx.HTTPError:
+        except (httpx.HTTPError, JSONDecodeError):  # a master that is starting answers with nothing
             return []
 
     master = [str(SPARK / "bin" / "spark-class"), "org.apache.spark.deploy.master.Master", *where]

@@ -6,6 +6,7 @@ its attempt; what names it in a task's log is text that anybody can write, so a 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -104,7 +105,19 @@ class _Manager:
         self._base = found.host if "://" in str(found.host) else f"{found.schema or 'http'}://{found.host}:{found.port}"
         self._auth = (found.login, found.password or "") if found.login else None
 
-    def _ask(self, method: str, path: str, **more: Any) -> Any:
+    def _object(self, path: str) -> dict[str, Any]:
+        """The JSON object at a path, empty where there is none. A starting master, or another server, may answer anything."""
+        answer = self._ask("GET", path)
+        try:
+            found = json.loads(answer) if answer else {}
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise TargetError(f"connection {self._conn_id!r}: {self._base}{path} answered no JSON object: {answer[:80]!r}", transient=True)
+        return found
+
+    def _ask(self, method: str, path: str, **more: Any) -> str:
+        """The text of an answer, empty where there is nothing of this name."""
         import httpx
 
         try:
@@ -112,11 +125,11 @@ class _Manager:
         except httpx.HTTPError as error:
             raise TargetError(f"connection {self._conn_id!r}: no answer from {self._base} ({error})", transient=True) from error
         if answer.status_code == 404:
-            return None
+            return ""
         if answer.status_code >= 400:
             busy = answer.status_code >= 500 or answer.status_code == 429
             raise TargetError(f"connection {self._conn_id!r}: {method} {path}: HTTP {answer.status_code}", transient=busy)
-        return answer.json() if answer.headers.get("content-type", "").partition(";")[0].endswith("json") else answer.text
+        return answer.text
 
 
 class StandaloneMaster(_Manager):
@@ -124,18 +137,15 @@ class StandaloneMaster(_Manager):
 
     def running(self, app_id: str) -> Application | None:
         """The application, if it runs or waits for workers; its start stands for its attempt."""
-        active = (self._ask("GET", "/json/") or {}).get("activeapps", [])
+        active = self._object("/json/").get("activeapps", [])
         found = next((one for one in active if one["id"] == app_id), None)
         return Application(app_id, str(found["starttime"]), str(found.get("name", "")), _moment(found["starttime"])) if found else None
 
     def kill(self, app_id: str) -> None:
         """Ask for its end, as the form on the master's page does: newer masters want the token that stands in it."""
-        token = _TOKEN.search(self._page())
+        token = _TOKEN.search(self._ask("GET", "/"))
         form = {"id": app_id, "terminate": "true", **({"csrfToken": token[1]} if token else {})}
         self._ask("POST", "/app/kill/", data=form)
-
-    def _page(self) -> str:
-        return str(self._ask("GET", "/") or "")
 
 
 class Yarn(_Manager):
@@ -143,12 +153,12 @@ class Yarn(_Manager):
 
     def running(self, app_id: str) -> Application | None:
         """The application, unless it has ended."""
-        app = (self._ask("GET", f"/ws/v1/cluster/apps/{app_id}") or {}).get("app")
+        app = self._object(f"/ws/v1/cluster/apps/{app_id}").get("app")
         if not app or app["state"] in ("FINISHED", "FAILED", "KILLED"):
             return None
-        attempts = self._ask("GET", f"/ws/v1/cluster/apps/{app_id}/appattempts")["appAttempts"]["appAttempt"]
-        newest = max(attempts, key=lambda one: int(one["id"]))
-        return Application(app_id, str(newest["id"]), str(app.get("name", "")), _moment(app["startedTime"]))
+        attempts = self._object(f"/ws/v1/cluster/apps/{app_id}/appattempts").get("appAttempts") or {}
+        newest = max((int(one["id"]) for one in attempts.get("appAttempt", ())), default=0)  # none yet: it waits for its first
+        return Application(app_id, str(newest), str(app.get("name", "")), _moment(app["startedTime"]))
 
     def kill(self, app_id: str) -> None:
         """Ask for its end."""
