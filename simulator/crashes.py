@@ -35,8 +35,8 @@ from simulator.workers import over, run_at_once
 
 IN_TROUBLE = 1.0
 """Every run is in trouble, so that a tick has always something to do."""
-BUDGETS = {"attempts_per_task_instance": 5, "attempts_per_hour": 8}
-"""So tight that they are used up all the time."""
+BUDGETS: dict[str, int | None] = {"attempts_per_task_instance": 5, "attempts_per_hour": 8, "storm_attempts_per_hour": None}
+"""So tight that they are used up all the time; members of storms have none of their own."""
 LATEST_BOUNDARY = 300
 """Deaths are drawn evenly over the logarithm: as many among the first 17 boundaries as among all that follow, so that work goes on."""
 REQUEST = 5

@@ -57,13 +57,18 @@ class Facts:
 
     def minutes(self, api: AirflowApi, ref: TaskRef) -> float | None:
         """How long one attempt of this task takes: the median of the newest successful ones."""
-        none: list[float] = []
-
-        def took() -> list[float]:
-            return _unless_refused(lambda: api.durations(ref.dag_id, ref.task_id), none)
-
-        seconds = self._ask(("minutes", ref.dag_id, ref.task_id), took)
+        seconds = self._durations(api, ref)
         return round(median(seconds) / 60, 3) if seconds else None
+
+    def never_succeeded(self, api: AirflowApi, ref: TaskRef) -> bool:
+        """Whether Airflow knows no success of the task in any run."""
+        return self._durations(api, ref) == []
+
+    def _durations(self, api: AirflowApi, ref: TaskRef) -> list[float] | None:
+        def took() -> list[float] | None:
+            return _unless_refused(lambda: api.durations(ref.dag_id, ref.task_id), None)
+
+        return self._ask(("durations", ref.dag_id, ref.task_id), took)
 
     def has_backfill(self, api: AirflowApi, dag_id: str) -> bool:
         """Whether a backfill of the DAG is running."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from airflow_oncall import conf
 from airflow_oncall.act import verify
-from airflow_oncall.act.decide import Situation, decide, effective_of, is_held
+from airflow_oncall.act.decide import Situation, decide, effective_of, is_held, otherwise
 from airflow_oncall.act.guards import AGAIN_SECONDS, limits_in_force
 from airflow_oncall.act.policy import Policy
 from airflow_oncall.act.policy_file import read_policy
@@ -129,13 +129,16 @@ class Judgement:
             situation, decision = self._decided(api, incident, diagnosis, draws=False)
         return self._judged(situation, decision)
 
-    def _decided(self, api: AirflowApi, incident: Incident, diagnosis: Diagnosis, *, draws: bool) -> tuple[Situation, Decision]:
-        situation = self._situations.first(api, self.policy, self.brain, incident, diagnosis, draws=draws)
+    def _decided(
+        self, api: AirflowApi, incident: Incident, diagnosis: Diagnosis, *, draws: bool, action: str | None = None
+    ) -> tuple[Situation, Decision]:
+        situation = self._situations.first(api, self.policy, self.brain, incident, diagnosis, draws=draws, action=action)
         decision = decide(situation, self.policy)
         if _would_act(decision):
             situation = self._situations.risks(api, situation, str(decision.action))
             decision = decide(situation, self.policy)
-        return situation, decision
+        instead = otherwise(situation, self.policy)
+        return self._decided(api, incident, diagnosis, draws=draws, action=instead) if instead else (situation, decision)
 
     def settle(self, api: AirflowApi, incident: Incident, agreed: Agreement = lambda judged: judged) -> Incident | None:
         """Decide and store it, with the action it plans, in one transaction; or have the incident wait for what holds it.

@@ -46,9 +46,17 @@ class Situations:
         self.knowledge = KnowledgeBase(store)
 
     def first(
-        self, api: AirflowApi, policy: Policy, brain: Brain, incident: Incident, diagnosis: Diagnosis, *, draws: bool = True
+        self,
+        api: AirflowApi,
+        policy: Policy,
+        brain: Brain,
+        incident: Incident,
+        diagnosis: Diagnosis,
+        *,
+        draws: bool = True,
+        action: str | None = None,
     ) -> Situation:
-        """All but what :meth:`risks` adds. ``draws``: whether experiments may assign the action."""
+        """All but what :meth:`risks` adds. ``draws``: whether experiments may assign the action; ``action``: in place of the rule's."""
         in_wave = self._store.storms.in_wave(incident)
         bare = Situation(incident, diagnosis, self._mode, at=now(), stopped=killswitch.stopped(self._store), in_wave=in_wave)
         if incident.kind in (Kind.DAG_IMPORT, Kind.LOG):
@@ -63,6 +71,7 @@ class Situations:
             is_paused=task.is_paused,
             subject=subject_of(incident.ref, task),
             is_critical=CRITICAL in task.tags,
+            action=action,
         )
         drawn = self._drawn(declared, policy) if draws else declared
         return self._counted(self._compared(self._expected(api, policy, brain, drawn, task)), policy)
@@ -74,6 +83,7 @@ class Situations:
         return replace(
             planned,
             minutes=minutes if minutes is not None else self._minutes_of_the_failed_try(situation.incident),
+            never_succeeded=bool(ref.task_id) and self._facts.never_succeeded(api, ref),
             has_backfill=self._facts.has_backfill(api, ref.dag_id),
             run_age=self._facts.run_age(api, ref),
             changed_code=self._facts.changed_code(api, ref),
@@ -92,7 +102,7 @@ class Situations:
         else:
             critical = declared.is_critical
             draw = assignment.held_out(incident, category, action_kind(declared, found), found, is_critical=critical)
-        return replace(declared, action=draw.action, arm=draw.arm, is_held_out=draw.is_left_out)
+        return replace(declared, action=draw.action or declared.action, arm=draw.arm, is_held_out=draw.is_left_out)
 
     def _planned(self, api: AirflowApi, situation: Situation, kind: str) -> Situation:
         incident, task = situation.incident, self._facts.task(api, situation.incident.ref)

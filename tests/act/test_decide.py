@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.cast import MIDNIGHT
-from tests.tick.scene import BUG, NETWORK, ORDERS, POLICY, RATE_LIMIT
+from tests.tick.scene import BUG, MEMORY, NETWORK, ORDERS, POLICY, RATE_LIMIT
 
 from airflow_oncall.act.decide import HOLDOUT, Situation, decide, declaration, is_held
 from airflow_oncall.act.economics import Statistic
@@ -19,6 +19,7 @@ from airflow_oncall.incident import UNKNOWN, ActionKind, Decision, Diagnosis, In
 from airflow_oncall.store.limits import Used
 
 INCIDENT = Incident(7, Kind.TASK, ORDERS, State.DIAGNOSED, "vendor-503", 2, MIDNIGHT, MIDNIGHT, MIDNIGHT, decisions=1)
+UNSURE = replace(NETWORK, transient_probability=0.7)
 CALM = Situation(INCIDENT, NETWORK, "auto")
 
 
@@ -82,6 +83,7 @@ def test_what_earlier_outcomes_say_of_the_repair_counts_before_what_the_text_say
         ({"asks": "It ends a session of somebody"}, "It ends a session of somebody"),
         ({"downstream": 201}, "More than 200 task instances wait for it"),
         ({"run_age": timedelta(hours=73)}, "Its run is older than 72 h"),
+        ({"diagnosis": UNSURE, "never_succeeded": True}, "Below the bar of 75% for a task that never succeeded"),
         ({"changed_code": True}, "The DAG's code changed"),
         ({"policy": policy_with(always_ask=["night*"])}, "A person always decides here (always_ask.0)"),
     ],
@@ -90,6 +92,16 @@ def test_each_doubt_is_a_question_to_a_person(situation: dict[str, Any], reason:
     decision = decided(**situation)
     assert (decision.verdict, decision.action) == (Verdict.ASK, ActionKind.CLEAR_TASK)
     assert reason in decision.reasons[0]
+
+
+def test_more_memory_is_trusted_against_a_lack_of_memory_only() -> None:
+    starved = replace(MEMORY, transient=False, transient_probability=0.05)
+    chances = [decided(one, action="retry_with_more_memory").probability for one in (starved, replace(starved, category="rate_limit"))]
+    assert chances == [0.65, 0.5]
+
+
+def test_a_task_that_succeeded_before_needs_no_higher_bar() -> None:
+    assert decided(UNSURE, never_succeeded=False).verdict is Verdict.AUTO
 
 
 @pytest.mark.parametrize(
@@ -192,8 +204,8 @@ def test_outcomes_of_the_same_failure_correct_the_model() -> None:
 
 
 def test_an_action_that_changes_something_is_asked_about_until_outcomes_speak_for_it() -> None:
-    more_memory = policy_with(categories={"memory_exhaustion": {"action": "retry_with_more_memory"}})
-    permanent = Diagnosis("memory_exhaustion", 0.9, False, 0.05)
+    more_memory = policy_with(categories={"rate_limit": {"action": "retry_with_more_memory"}})
+    permanent = Diagnosis("rate_limit", 0.9, False, 0.05)
     assert decided(permanent, policy=more_memory).verdict is Verdict.ASK
     assert decided(permanent, policy=more_memory, statistic=Statistic(9, 1)).verdict is Verdict.AUTO
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -25,6 +25,7 @@ SHARDS = [TaskRef("shards", "manual__1", "work", index) for index in range(3)]
 NETWORK = Diagnosis("network_connectivity", 0.9, True, 0.9, evidence=("Connection reset by peer",))
 RATE_LIMIT = Diagnosis("rate_limit", 0.9, True, 0.9)
 BUG = Diagnosis("code_error", 0.95, False, 0.02)
+MEMORY = Diagnosis("memory_exhaustion", 0.9, False, 0.1)
 
 POLICY = Policy.model_validate(
     {
@@ -172,6 +173,15 @@ def scene(sqlite_store: Store, airflow: SimulatedAirflow) -> Scene:
 def failed(scene: Scene) -> Scene:
     """The nightly orders have failed for good, and nobody has noticed yet."""
     scene.airflow.fail(ORDERS)
+    return scene
+
+
+def proven(scene: Scene) -> Scene:
+    """The same, and the orders succeeded the day before."""
+    yesterday = replace(ORDERS, run_id="scheduled__yesterday")
+    one = scene.airflow.add(yesterday)
+    scene.airflow.mark(yesterday, "success")
+    one.started_at, one.ended_at = scene.airflow.now() - timedelta(days=1), scene.airflow.now() - timedelta(hours=23)
     return scene
 
 

@@ -11,12 +11,12 @@ import pytest
 from simulator.world import Backfill
 from sqlalchemy import update
 from tests.act.test_decide import policy_with
-from tests.tick.scene import BUG, NETWORK, ORDERS, Oracle, Scene, judgement_of
+from tests.tick.scene import BUG, MEMORY, NETWORK, ORDERS, Oracle, Scene, judgement_of, proven
 
 from airflow_oncall import facts, tick
 from airflow_oncall.act.policy import Policy
 from airflow_oncall.errors import AirflowApiError
-from airflow_oncall.incident import Diagnosis, Evidence, Incident, Kind, Occurrence, OutcomeKind, State, TaskRef
+from airflow_oncall.incident import Evidence, Incident, Kind, Occurrence, OutcomeKind, State, TaskRef
 from airflow_oncall.judgement import Judged
 from airflow_oncall.rest import AirflowApi
 from airflow_oncall.store.limits import BudgetUsedUp, Limit
@@ -24,7 +24,6 @@ from airflow_oncall.store.records import now
 from airflow_oncall.store.tables import actions, outcomes
 
 OTHERS = [TaskRef(f"other_{number}", "r", "t") for number in range(3)]
-MEMORY = Diagnosis("memory_exhaustion", 0.9, False, 0.1)
 
 
 def hourly(most: int, **also: int) -> Policy:
@@ -82,6 +81,20 @@ def test_a_run_that_began_long_ago_is_asked_about(failed: Scene) -> None:
     assert "Its run is older than 72 h" in failed.incident.detail
 
 
+def test_a_task_that_never_succeeded_has_to_be_surer_to_be_mended(failed: Scene) -> None:
+    failed.brain.says = replace(NETWORK, transient_probability=0.7)
+    failed.tick()
+    assert (failed.state, failed.airflow.clears) == (State.ASKED, [])
+    assert "Below the bar of 75% for a task that never succeeded" in failed.incident.detail
+
+
+def test_a_task_that_succeeded_before_is_mended_at_the_usual_bar(failed: Scene) -> None:
+    proven(failed)
+    failed.brain.says = replace(NETWORK, transient_probability=0.7)
+    failed.tick()
+    assert failed.airflow.clears == [(ORDERS,)]
+
+
 def test_an_action_that_cannot_be_done_here_is_a_persons(failed: Scene) -> None:
     failed.policy = policy_with(categories={"memory_exhaustion": {"action": "clear_run"}})
     failed.brain.says = replace(MEMORY, transient=True, transient_probability=0.9)
@@ -96,6 +109,45 @@ def test_the_failed_try_tells_how_long_an_attempt_takes_where_none_succeeded_yet
     scene.tick()
     (decision,) = scene.store.reading.decisions(incident.id)
     assert decision.basis["minutes"] == 2.0
+
+
+@pytest.fixture
+def starved(failed: Scene) -> Scene:
+    """The orders ran out of memory, for which the policy has two actions."""
+    rule = {"action": "retry_with_more_memory", "parameters": {"cap": "16g", "factor": 2}, "otherwise": "clear_task", "repeat": False}
+    failed.policy = policy_with(categories={"memory_exhaustion": rule})
+    failed.brain.says = replace(MEMORY, transient=True, transient_probability=0.8)
+    return failed
+
+
+def test_a_task_that_declares_its_memory_gets_more(starved: Scene) -> None:
+    starved.airflow.dags[ORDERS.dag_id].tasks[ORDERS.task_id].params = {"oncall_memory": "4g"}
+    starved.tick()
+    assert starved.airflow.instances[ORDERS].state_store == {"oncall_memory": "8192m"}
+    assert starved.airflow.clears == [(ORDERS,)]
+
+
+def test_a_task_that_does_not_declare_its_memory_is_cleared_as_it_is(starved: Scene) -> None:
+    starved.tick()
+    assert starved.airflow.instances[ORDERS].state_store == {}
+    assert starved.airflow.clears == [(ORDERS,)]
+    assert starved.store.reading.decisions(starved.incident.id)[0].action == "clear_task"
+
+
+def test_a_task_that_would_run_out_of_memory_again_and_declares_none_is_a_persons(starved: Scene) -> None:
+    starved.brain.says = MEMORY
+    starved.tick()
+    assert (starved.state, starved.airflow.clears) == (State.ESCALATED, [])
+    assert "permanent" in starved.incident.detail
+
+
+def test_what_is_over_at_once_or_stays_is_not_repaired_twice_without_a_person(starved: Scene) -> None:
+    starved.tick()
+    starved.airflow.schedule()
+    starved.airflow.fail(ORDERS)
+    starved.ticks(2)
+    assert (starved.state, len(starved.airflow.clears)) == (State.ASKED, 1)
+    assert "A repair failed with the same cause already" in starved.incident.detail
 
 
 def broken_dag(scene: Scene, failures: int) -> None:
@@ -113,6 +165,7 @@ def broken_dag(scene: Scene, failures: int) -> None:
 
 def test_repairs_that_keep_failing_stop_and_then_one_is_let_through(scene: Scene) -> None:
     scene.policy = policy_with(breaker={"failures": 2, "of": 3, "pause_minutes": 30})
+    proven(scene)
     broken_dag(scene, 2)
     before = len(scene.airflow.clears)
     for run_id in ("a", "b"):

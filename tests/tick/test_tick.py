@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from tests.cast import vendor_was_down
-from tests.tick.scene import BUG, ORDERS, RATE_LIMIT, SHARDS, Scene
+from tests.tick.scene import BUG, ORDERS, RATE_LIMIT, SHARDS, Scene, proven
 from tests.waiting import until
 
 from airflow_oncall.errors import AirflowApiError
@@ -84,6 +84,7 @@ def test_nothing_is_done_before_airflow_itself_says_failed(scene: Scene) -> None
 
 
 def test_a_repair_that_failed_again_is_tried_again_within_the_budget_and_then_escalated(failed: Scene) -> None:
+    proven(failed)
     for _ in range(6):
         failed.ticks(1)
         failed.airflow.schedule()

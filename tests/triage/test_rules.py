@@ -48,6 +48,7 @@ def test_a_good_file_is_read_with_the_categorys_defaults() -> None:
         ("ERROR: partner is busy", "ERROR: partner is idle", 4, "test", "does not make rule 'partner-busy' fire"),
         ("  patterns: ['partner is busy']\n", "", 1, "patterns", "missing"),
         ("category: rate_limit", "category: rate_limit\n  probability: 1.5", 3, "probability", "1.5"),
+        ("category: rate_limit", "category: rate_limit\n  helps: often", 3, "helps", "often"),
         ("category: rate_limit", "category: rate_limit\n  transient: perhaps", 3, "transient", "perhaps"),
         ("category: rate_limit", "category: rate_limit\n  quiet: 1.5", 3, "quiet", "1.5"),
         ("category: rate_limit", "category: rate_limit\n  service: cats", 3, "service", "cats"),

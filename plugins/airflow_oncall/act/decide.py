@@ -28,7 +28,7 @@ from airflow_oncall.act.policy import Adapt, Policy
 from airflow_oncall.act.situation import Situation
 from airflow_oncall.incident import ActionKind, Decision, Kind, Verdict
 
-__all__ = ["DECLARATIONS", "HOLDOUT", "Situation", "action_kind", "decide", "declaration", "effective_of", "is_held"]
+__all__ = ["DECLARATIONS", "HOLDOUT", "Situation", "action_kind", "decide", "declaration", "effective_of", "is_held", "otherwise"]
 
 DECLARATIONS = ("auto", "ask", "never")
 HOLDOUT = "holdout"
@@ -37,6 +37,8 @@ RERUNS = frozenset({ActionKind.CLEAR_TASK, ActionKind.CLEAR_RUN, ActionKind.CLEA
 """Actions that run the same again: these cannot mend what is permanent."""
 UNTRIED = 0.5
 """Chance of an action that changes something, while no outcome of it is known."""
+AIMED = {str(ActionKind.RETRY_WITH_MORE_MEMORY): ("memory_exhaustion", 0.65)}
+"""The same chance for an action that does away with the very cause of a category."""
 
 
 def declaration(tags: frozenset[str], params: Mapping[str, object]) -> str | None:
@@ -62,6 +64,12 @@ def action_kind(situation: Situation, policy: Effective) -> str:
     kind = situation.action or (rule.action if rule else ActionKind.ESCALATE)
     is_run = situation.incident.kind is Kind.DAG_RUN
     return str(ActionKind.CLEAR_RUN if is_run and kind == ActionKind.CLEAR_TASK else kind)
+
+
+def otherwise(situation: Situation, policy: Policy) -> str | None:
+    """What the rule takes in place of its own action, where that one cannot be done here."""
+    rule = effective_of(situation, policy).rule(situation.diagnosis.category)
+    return str(rule.otherwise) if situation.impossible and not situation.action and rule and rule.otherwise else None
 
 
 def is_held(decision: Decision) -> bool:
@@ -106,7 +114,8 @@ class _Weighed:
     @property
     def bar(self) -> float:
         """From here on it is done without asking."""
-        return max(self.auto, self.economics.break_even)
+        unproven = self.policy.policy.risk.never_succeeded if self.situation.never_succeeded else 0.0
+        return max(self.auto, self.economics.break_even, unproven)
 
     @property
     def helps(self) -> str:
@@ -131,7 +140,8 @@ def _before(situation: Situation, kind: str) -> float:
     """The probability that it helps, before outcomes of the same are counted in."""
     model, transient = situation.chance, situation.diagnosis.transient_probability
     if model is None:
-        model = transient if kind in RERUNS else max(transient, UNTRIED)
+        category, aimed = AIMED.get(kind, ("", UNTRIED))
+        model = transient if kind in RERUNS else max(transient, aimed if category == situation.diagnosis.category else UNTRIED)
     # What is only alike moves the model's word; what was seen of this failure itself then moves both.
     return posterior(model, situation.alike_statistics.get(kind))
 
@@ -216,8 +226,12 @@ def _doubt(weighed: _Weighed) -> str | None:
     asked = next((one.reason for one in weighed.findings if isinstance(one, Ask)), None)
     if asked:
         return asked
+    rule = weighed.policy.rule(situation.diagnosis.category)
+    if situation.failed_repairs and rule and not rule.repeat:
+        return "A repair failed with the same cause already, and such trouble is over at once or stays"
     if weighed.probability < weighed.bar:
-        return f"Below the bar of {weighed.bar:.0%}" if weighed.bar <= 1 else "It would cost more than it gains"
+        unproven = " for a task that never succeeded" if situation.never_succeeded else ""
+        return f"Below the bar of {weighed.bar:.0%}{unproven}" if weighed.bar <= 1 else "It would cost more than it gains"
     if weighed.policy.mode == "ask" and situation.declared != "auto":
         return "Mode ask"
     return None

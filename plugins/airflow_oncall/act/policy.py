@@ -165,6 +165,10 @@ class CategoryRule(_Part):
     """Of the action, e.g. ``{runbook: restart_service}``."""
     thresholds: Thresholds | None = None
     """Instead of the general ones."""
+    otherwise: ActionName | None = None
+    """Taken where the action cannot be done, e.g. because a task does not declare its memory."""
+    repeat: bool = True
+    """Whether a repair that failed with the same cause may be followed by another without asking."""
     alternatives: tuple[ActionName, ...] = ()
     """Actions that an experiment may try instead."""
 
@@ -261,6 +265,8 @@ class Risk(_Part):
     """Task instances that wait for this one."""
     run_age_hours: float = Field(default=72, strict=True, ge=0)
     """Hours since the run began."""
+    never_succeeded: Share = 0.75
+    """The ``auto`` bar is at least this for a task that never succeeded: its failure may be a mistake of its author."""
     changed_code: Literal["ask", "allow"] = "ask"
     """The DAG's code changed since the failure: a re-run would run something else."""
     backfill: Literal["wait", "allow"] = "wait"

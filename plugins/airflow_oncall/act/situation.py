@@ -82,6 +82,8 @@ class Situation:
     downstream: int = 0
     """Task instances of the run that wait for it."""
     run_age: timedelta | None = None
+    never_succeeded: bool = False
+    """Airflow knows no success of the task."""
     changed_code: bool = False
     """Its DAG's code changed since it failed."""
     is_critical: bool = False

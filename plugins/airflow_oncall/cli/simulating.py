@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from airflow_oncall import conf
-from airflow_oncall.act.decide import decide, effective_of
+from airflow_oncall.act.decide import decide, effective_of, otherwise
 from airflow_oncall.act.policy import Policy
 from airflow_oncall.act.situation import Situation
 from airflow_oncall.brain import Brain, brain_without_airflow
@@ -107,14 +107,22 @@ def _situation(incident: Incident, diagnosis: Diagnosis, policy: Policy, brain: 
 
 
 def _looked_at(
-    situations: Situations, api: AirflowApi, incident: Incident, diagnosis: Diagnosis, policy: Policy, brain: Brain
+    situations: Situations,
+    api: AirflowApi,
+    incident: Incident,
+    diagnosis: Diagnosis,
+    policy: Policy,
+    brain: Brain,
+    instead: str | None = None,
 ) -> Situation:
-    first = replace(situations.first(api, policy, brain, incident, diagnosis), at=incident.updated_at)
+    first = replace(situations.first(api, policy, brain, incident, diagnosis, action=instead), at=incident.updated_at)
     action = decide(first, policy).action
     if action is None or action == ActionKind.ESCALATE:
         return first
     try:
-        return situations.risks(api, first, action)
+        found = situations.risks(api, first, action)
+        other = otherwise(found, policy)
+        return _looked_at(situations, api, incident, diagnosis, policy, brain, other) if other else found
     except OnCallError as error:
         complain(f"how {action} would be planned is left out, because there is no such run: {error}")
         return first

@@ -124,7 +124,8 @@ def _by_rules_alone(features: Features, findings: Sequence[Finding]) -> _Verdict
     if word is None:
         steps = ("no rule fires", *(clause.text[:300] for clause in features.clauses[:1]), "no model is loaded")
         return _Verdict(UNKNOWN, 0.0, None, steps, "unknown", anomaly=True)
-    return _Verdict(word.category, word.score * (0.95 if word.contested else 1), word.transient, _rule_evidence(findings), "rules")
+    trust, evidence = word.score * (0.95 if word.contested else 1), _rule_evidence(findings)
+    return _Verdict(word.category, trust, word.transient, evidence, "rules", helps=findings[0].helps)
 
 
 def _remembered(like: Likeness) -> _Verdict:
@@ -149,7 +150,8 @@ def _ruled(features: Features, findings: Sequence[Finding], word: RuleWord, mode
     evidence = (*evidence, _model_line(models, reading))
     if word.category == NO_INCIDENT:
         return _Verdict(NO_INCIDENT, trust, None, evidence, "rules")
-    return _on_re_runs(features, _Verdict(word.category, trust, word.transient, evidence, "rules", reading.unlike), models, reading)
+    verdict = _Verdict(word.category, trust, word.transient, evidence, "rules", reading.unlike, findings[0].helps)
+    return verdict if verdict.helps is not None else _on_re_runs(features, verdict, models, reading)
 
 
 def _caught(

@@ -23,8 +23,8 @@ def parse_rules(texts: Mapping[str, str]) -> RuleBook:
 
     A file is a list of mappings: ``id``, ``category`` (or ``none``: such a line is no failure), ``test`` (lines that must
     make it fire), at least one of ``exceptions``, ``codes`` and ``patterns`` (regular expressions, case ignored), and
-    optionally ``probability``, ``transient`` (else the category's), ``service``, ``source`` (regular expression of
-    the logger) and ``quiet`` (fires on lines logged as information, too).
+    optionally ``probability``, ``transient`` (else the category's), ``helps`` (probability that a re-run can help, in place of
+    the models' word), ``service``, ``source`` (regular expression of the logger) and ``quiet`` (fires on lines logged as information, too).
     """
     rules: dict[str, Rule] = {}
     entries: list[_Entry] = []
@@ -93,6 +93,7 @@ class _Entry:
             service=given.get("service", ""),
             source=given.get("source"),
             quiet=given.get("quiet", category == NO_INCIDENT),
+            helps=given.get("helps"),
         )
 
     def check_tests(self, book: RuleBook) -> None:
@@ -161,6 +162,7 @@ _FIELDS: dict[str, Callable[[_Entry, str], Any]] = {
     "exceptions": _Entry.words,
     "codes": _Entry.words,
     "patterns": _Entry.regex,
+    "helps": _Entry.probability,
     "service": _Entry.service,
     "source": _Entry.regex,
     "quiet": _Entry.flag,

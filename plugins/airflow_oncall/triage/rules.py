@@ -60,6 +60,8 @@ class Rule:
     service: str = ""
     source: re.Pattern[str] | None = None
     quiet: bool = False
+    helps: float | None = None
+    """P(a re-run can help), where such a failure is a hiccup as well as a mistake that stays."""
 
     def strength(self, clause: Clause, service: str, worded: bool) -> float:
         """Probability that this rule is right about ``clause``; 0 where it does not fire. ``worded``: its pattern matches there.
@@ -101,6 +103,8 @@ class Finding:
     transient: bool | None
     probability: float
     evidence_line: str
+    helps: float | None = None
+    """The rule's own word on P(a re-run can help)."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,7 @@ def _findings(fired: Sequence[tuple[Clause, list[tuple[Rule, float]]]], speaks: 
         for rule, strength in rules:
             # Where nothing speaks of a failure, words that only may mean one are a metric, a setting or a name.
             if speaks or clause.weight > PLAIN or rule.quiet:
-                yield Finding(rule.id, rule.category, rule.transient, round(strength * clause.weight, 4), clause.text[:300])
+                yield Finding(rule.id, rule.category, rule.transient, round(strength * clause.weight, 4), clause.text[:300], rule.helps)
 
 
 def _speaks_of_failure(clauses: list[Clause], features: Features) -> bool:
