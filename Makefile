@@ -8,7 +8,7 @@ LAB_STAMP := .venv-lab/.installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test unit e2e browser lint format bench simulate faults lab docs clean
+.PHONY: help venv demo test unit e2e browser lint site format bench simulate faults lab docs clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ lint: venv ## ruff and mypy --strict, on code and tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+site: venv ## the documentation as a web site in site/; a link that leads nowhere fails it. Nothing is fetched
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 format: venv ## let ruff format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
@@ -62,8 +65,8 @@ $(LAB_STAMP): lab/requirements.txt lab/constraints.txt $(STAMP)
 lab: $(LAB_STAMP) ## provoke real faults on real engines and write the corpus anew (ENGINE=postgres: only that one)
 	@PYTHONPATH=plugins $(BIN)/python -m lab $(ENGINE)
 
-docs: venv ## write what is generated of the documents: docs/settings.md, docs/cli.md, the README's table of settings
+docs: venv ## write what is generated of the documents: settings, commands, policy, API, what pages share with the README
 	@$(BIN)/python -m docs.generate
 
 clean: ## remove what the commands above made
-	rm -rf .venv .venv-lab .demo demo-report.json bench-report.json simulation-report.json dist .screenshots .cache/ui
+	rm -rf .venv .venv-lab .demo demo-report.json bench-report.json simulation-report.json dist site .screenshots .cache/ui

@@ -1,6 +1,7 @@
 """Train on what was learned: corpus, verified outcomes and feedback. Weekly, and early on drift or many new labels.
 
 A newly trained model is promoted only where it is nowhere worse than the champion and somewhere better; `report` says why.
+Once a week `weekly_report` sends people the report of `airflow oncall report`, whatever comes of the training.
 """
 
 from __future__ import annotations
@@ -71,6 +72,14 @@ with DAG(
         """What came of the run, whatever it was."""
         return dict(_step("report", context, _answer(context)))
 
+    @task
+    def weekly_report() -> list[str]:
+        """The report of the last week to those whom the policy names; where it was sent."""
+        from airflow_oncall.reports.weekly import send_weekly
+        from airflow_oncall.store import open_store
+
+        return send_weekly(open_store())
+
     def _answer(context: dict[str, Any]) -> dict[str, Any] | None:
         """What a person said to the promotion, where one is asked; nothing where nobody was."""
         answer: dict[str, Any] | None = context["ti"].xcom_pull(task_ids="approve", key="answer")
@@ -96,3 +105,4 @@ with DAG(
         gated >> approve >> promoted
     # A teardown runs whatever happened before it, and does not hide from the run that something failed.
     promoted >> report().as_teardown()
+    weekly_report()

@@ -15,7 +15,7 @@ def reference(described: Mapping[str, Any]) -> str:
     routes = [
         _route(method.upper(), path, route, models) for path, methods in described["paths"].items() for method, route in methods.items()
     ]
-    shown = [name for name in sorted(models) if name not in (PROBLEM, "Problem") and "properties" in models[name]]
+    shown = [name for name in sorted(models) if name not in (PROBLEM, "Problem") and {"properties", "enum"} & set(models[name])]
     return "\n".join([*routes, "## Models\n", *(_model(name, models[name]) for name in shown)])
 
 
@@ -43,6 +43,8 @@ def _content(holder: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _model(name: str, model: Mapping[str, Any]) -> str:
+    if "enum" in model:
+        return f"### {name}\n\n{model.get('description', '')} One of {_type(model)}.\n"
     required = model.get("required", ())
     rows = [_row(field, schema, field in required, schema.get("description", "")) for field, schema in model["properties"].items()]
     return "\n".join([f"### {name}\n", f"{model.get('description', '')}\n", "| field | | |", "|---|---|---|", *rows]) + "\n"

@@ -2,7 +2,8 @@
 
 settings.md and the README's table of settings come from ``airflow_oncall.conf``, cli.md from ``airflow_oncall.cli.definition``,
 policy.schema.json and the reference in policy.md from ``airflow_oncall.act.policy`` and the shipped policy.yaml,
-knowledge.schema.json from ``airflow_oncall.knowledge.exchange``, the reference in api.md from the API's own description.
+knowledge.schema.json from ``airflow_oncall.knowledge.exchange``, the reference in api.md from the API's own description, the ways to
+install and what is never done from the README.
 """
 
 from __future__ import annotations
@@ -66,6 +67,15 @@ def settings_table() -> str:
     return "".join(["| setting | default | what it does |\n|---|---|---|\n", *rows])
 
 
+def from_readme(heading: str) -> str:
+    """What the README says below a heading, as a page of its own says it."""
+    _, found, rest = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"\n## {heading}\n")
+    if not found:
+        raise SystemExit(f"README.md has no heading {heading!r}")
+    section = rest.partition("\n## ")[0].replace("](docs/", "](")
+    return re.sub(r"^##(#+ )", r"#\1", section, flags=re.MULTILINE).strip() + "\n"
+
+
 def commands() -> str:
     """docs/cli.md."""
     return "".join(
@@ -112,12 +122,15 @@ def _cell(text: str) -> str:
 def documents() -> dict[Path, str]:
     """Every file that this command writes, with the text it has to have."""
     readme, policy = ROOT / "README.md", ROOT / "docs" / "policy.md"
+    index, install = ROOT / "docs" / "index.md", ROOT / "docs" / "install.md"
     include = ROOT / "include" / "oncall"
     shipped = (include / "policy.yaml").read_text(encoding="utf-8")
     return {
         ROOT / "docs" / "settings.md": settings(),
         ROOT / "docs" / "cli.md": commands(),
         readme: _filled(readme, "settings", settings_table()),
+        index: _filled(index, "never", from_readme("What it will never do")),
+        install: _filled(install, "ways", from_readme("Install")),
         policy: _filled(policy, "reference", policy_reference.reference(shipped)),
         include / "policy.schema.json": policy_reference.schema(),
         include / "knowledge.schema.json": json.dumps(exchange.schema(), indent=2) + "\n",

@@ -19,11 +19,11 @@ PACKAGE = PLUGINS / "airflow_oncall"
 NOUNS, MEMORY, STAGES, COMPOSITION = range(4)
 RING = {
     **dict.fromkeys(("incident", "errors", "conf", "macros"), NOUNS),
-    **dict.fromkeys(("store", "rest", "tasklog", "connections", "datafile", "regexes"), MEMORY),
+    **dict.fromkeys(("store", "rest", "tasklog", "connections", "datafile", "regexes", "telemetry"), MEMORY),
     **dict.fromkeys(("capture", "triage", "act", "learn"), STAGES),
     **dict.fromkeys(("show", "cli", "dags", "bundle", "provider_info", "tick", "judgement", "brain", "__main__"), COMPOSITION),
     **dict.fromkeys(("training", "upkeep", "feedback", "retry_policy", "logbook", "storms"), COMPOSITION),
-    **dict.fromkeys(("facts", "situations", "knowledge", "shadow", "gain"), COMPOSITION),
+    **dict.fromkeys(("facts", "situations", "knowledge", "shadow", "gain", "suggesting", "measures", "reports"), COMPOSITION),
 }
 """Every part of the package; a new one has to take its place here."""
 FRIENDS = {("learn", f"triage.{name}") for name in ("features", "models", "memory", "table")}

@@ -72,6 +72,16 @@ OPTIONS: dict[str, Option] = {
         "JSON list of notifiers for escalations.",
         '[{"classpath": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "kwargs": {"to": "oncall@example.com"}}]',
     ),
+    "metrics_public": Option("False", "boolean", "Anybody may read GET /oncall/metrics. False: who may read the DAG oncall_triage."),
+    "llm_conn_id": Option(
+        "",
+        "string",
+        "Connection of apache-airflow-providers-common-ai whose language model is asked about failures of unknown cause, for people to "
+        "read. Empty: none is asked.",
+        "pydanticai_default",
+    ),
+    "llm_per_day": Option("100", "integer", "The language model is asked at most so often in 24 hours, and about each failure once."),
+    "llm_timeout": Option("20", "integer", "Seconds that the language model may take for an answer; a triage run asks once, at its end."),
     "policy_hook": Option(
         "False", "boolean", "Add the failure callback to every task by cluster policy (only needed where the plugin's listener cannot run)."
     ),
@@ -216,6 +226,26 @@ def verify_timeout() -> int:
 def lookback() -> int:
     """[oncall] lookback, in seconds."""
     return _seconds("lookback")
+
+
+def metrics_public() -> bool:
+    """[oncall] metrics_public."""
+    return _flag("metrics_public")
+
+
+def llm_conn_id() -> str:
+    """[oncall] llm_conn_id. Empty: no language model is asked."""
+    return _raw("llm_conn_id").strip()
+
+
+def llm_per_day() -> int:
+    """[oncall] llm_per_day."""
+    return _number("llm_per_day")
+
+
+def llm_timeout() -> int:
+    """[oncall] llm_timeout, in seconds."""
+    return _seconds("llm_timeout")
 
 
 def policy_hook() -> bool:

@@ -20,12 +20,14 @@ from datetime import datetime, timedelta
 
 from airflow_oncall.act.decide import declaration, is_held
 from airflow_oncall.act.effective import effective, subject_of
-from airflow_oncall.act.escalate import seconds_until, silence, tell_of_storm
+from airflow_oncall.act.escalate import tell_of_storm
 from airflow_oncall.act.guards import hourly
+from airflow_oncall.act.notify.quiet import seconds_until, silence
 from airflow_oncall.errors import AirflowApiError, NotFound
 from airflow_oncall.incident import Decision, Diagnosis, Incident, Kind, Occurrence, State, Storm, StormState, Verdict
 from airflow_oncall.judgement import Judged, Judgement
 from airflow_oncall.rest import AirflowApi
+from airflow_oncall.store.notices import Occasion
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 from airflow_oncall.store.storms import Flood, Progress, StormMoved
@@ -33,7 +35,6 @@ from airflow_oncall.store.storms import Flood, Progress, StormMoved
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=90)
-TELLING = timedelta(minutes=10)
 PACE = 300.0
 """Seconds between looks at a storm that waits for people."""
 LONGEST_WAIT = 86_400
@@ -253,7 +254,7 @@ class StormWatch:
 
     def _hand_over(self, storm: Storm, detail: str) -> None:
         """Tell people once, and let the question about one more probe be the only one."""
-        if not self._told(storm, detail):
+        if not self._told(storm, Occasion.HANDED_OVER, detail):
             return
         found = self._candidate(storm)[1]
         if found:
@@ -263,14 +264,11 @@ class StormWatch:
 
     def _close(self, storm: Storm, progress: Progress) -> None:
         detail = f"over: {storm.members - progress.left} of {storm.members} members have ended, {progress.left} are left to people"
-        if not progress.left or self._told(storm, detail):
+        if not progress.left or self._told(storm, Occasion.LEFT, detail):
             self.store.storms.move(storm, StormState.CLOSED, detail)
 
-    def _told(self, storm: Storm, detail: str) -> bool:
-        """Tell people, or have the storm wait until they may be told.
-
-        Under a lease, so that of two workers one tells; a crash before the storm is moved on tells again.
-        """
+    def _told(self, storm: Storm, occasion: Occasion, detail: str) -> bool:
+        """Have people told, or have the storm wait until they may be told; done twice, they are told once."""
         if storm.due_at and storm.due_at > now():
             return False
         until = self._silence(self.store.storms.dags(storm))
@@ -278,10 +276,7 @@ class StormWatch:
             when = f"{detail}; people are told when it is {until:%Y-%m-%d %H:%M} UTC, after quiet hours or maintenance"
             self.store.storms.move(storm, storm.state, when, seconds_until(until))
             return False
-        name, worker = f"storm:{storm.id}", self.store.queue.worker
-        if not self.store.leases.take(name, worker, TELLING):
-            raise StormMoved(f"storm {storm.id}: another worker tells of it")
-        tell_of_storm(self.store, self.api, self.judgement.policy, storm, detail)
+        tell_of_storm(self.store, self.api, self.judgement.policy, storm, occasion, detail)
         return True
 
     def _silence(self, dag_ids: list[str]) -> datetime | None:

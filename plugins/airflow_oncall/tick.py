@@ -19,23 +19,26 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from airflow_oncall import logbook
+from airflow_oncall import logbook, telemetry
 from airflow_oncall.act import approval, verify
 from airflow_oncall.act.assignment import LEFT_OUT
 from airflow_oncall.act.decide import HOLDOUT
-from airflow_oncall.act.escalate import escalate, tell
+from airflow_oncall.act.escalate import escalate, tell, tell_of_question
 from airflow_oncall.act.execute import execute, reopen_if_closed
+from airflow_oncall.act.notify.delivery import deliver
 from airflow_oncall.capture.spool import replay
 from airflow_oncall.capture.sweep import sweep, sweep_requested
 from airflow_oncall.errors import AirflowApiError
 from airflow_oncall.incident import ActionKind, ActionState, Incident, Kind, State
 from airflow_oncall.judgement import Judgement
+from airflow_oncall.measures import after_tick
 from airflow_oncall.rest import AirflowApi, open_api
 from airflow_oncall.store import open_store
 from airflow_oncall.store.ledger import LostClaim
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 from airflow_oncall.storms import StormWatch
+from airflow_oncall.suggesting import suggest_at_the_end
 from airflow_oncall.upkeep import look_after_models
 
 log = logging.getLogger(__name__)
@@ -67,8 +70,13 @@ def run_tick(seconds: float = 45, linger: float = 12) -> TickResult:
     store = open_store()
     replay(store.intake)
     api = open_api()
-    result = Tick(store, api, Judgement(store)).run(seconds, linger)
+    started = time.monotonic()
+    with telemetry.span("tick"):
+        result = Tick(store, api, Judgement(store)).run(seconds, linger)
+    store.rollups.catch_up()
+    after_tick(store, time.monotonic() - started)
     look_after_models(store, api)
+    suggest_at_the_end(store)
     return result
 
 
@@ -101,6 +109,7 @@ class Tick:
         while True:
             noticed += sweep_requested(self.store, self.api)
             steps += self.work()
+            deliver(self.store, self.api, self.judgement.policy)
             pause = self._pause(linger)
             if pause is None or time.monotonic() + pause > until:
                 break
@@ -237,6 +246,8 @@ class Tick:
             return self.store.ledger.acted(incident, action, ActionState.SUPERSEDED, detail, State.VERIFYING, 0)
         if incident.looks == 0:
             return approval.ask(self.store, self.api, incident)
+        if incident.looks == 1:  # a minute old, and not answered yet
+            tell_of_question(self.store, self.api, self.judgement.policy, incident)
         return approval.still_asked(self.store, self.api, incident)
 
     def verifying(self, incident: Incident) -> Incident:

@@ -43,6 +43,7 @@ def look_after_models(store: Store, api: AirflowApi) -> None:
     adapt_bars(store, policy)
     forget_the_old(store, policy)
     look_after_knowledge(store)
+    log.info("audit log: the newest row has the hash %s", store.audit.head())  # kept where a change of the database does not reach
     _name_the_champion(store)
     try:
         start_early(store, api)
@@ -58,6 +59,8 @@ def forget_the_old(store: Store, policy: Policy) -> None:
     closed = now() - timedelta(days=days.closed_incidents) if days.closed_incidents else None
     logged = now() - timedelta(days=days.log_events) if days.log_events else None
     gone = forget(store.engine, closed, logged)
+    if days.audit:
+        store.audit.cut(now() - timedelta(days=days.audit))
     if any(gone):
         log.info("forgotten, as the policy's retention says: %s closed incidents, %s log events", gone.incidents, gone.log_events)
 

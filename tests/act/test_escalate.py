@@ -10,9 +10,9 @@ from airflow.sdk import BaseNotifier
 from tests.tick.scene import BUG, ORDERS, POLICY, Scene
 
 from airflow_oncall.act.approval import answer
-from airflow_oncall.act.escalate import load
+from airflow_oncall.act.notify.sending import load
 from airflow_oncall.act.policy import Policy
-from airflow_oncall.act.routes import notifiers_of
+from airflow_oncall.act.routes import Target, targets_of
 from airflow_oncall.errors import BadSetting
 from airflow_oncall.incident import State
 
@@ -108,8 +108,8 @@ def test_a_notifier_that_cannot_tell_does_not_stop_the_escalation_nor_the_other_
 
 
 def test_wrong_arguments_name_the_setting_and_the_class() -> None:
-    with pytest.raises(BadSetting, match=r"\[oncall\] escalation_notifiers or a route: '.*Pager' cannot be made: .*colour"):
-        load({"classpath": f"{__name__}.Pager", "kwargs": {"colour": "red"}})
+    with pytest.raises(BadSetting, match=r"escalation_notifiers\.0: '.*Pager' cannot be made: .*colour"):
+        load(Target("escalation_notifiers.0", f"{__name__}.Pager", {"colour": "red"}))
 
 
 def test_a_template_that_cannot_be_rendered_does_not_stop_the_escalation(bug: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,5 +184,5 @@ def test_without_a_route_the_settings_say_who_is_told(bug: Scene, monkeypatch: p
 
 def test_people_are_told_by_name_alone_while_airflow_does_not_say_which_tags_a_task_has(failed: Scene) -> None:
     failed.airflow.answer_with(404, times=9, on="/dags/nightly/details")
-    (notifier,) = notifiers_of(sales_is_told_of({"tag": "team:sales"}), failed.api, ORDERS)
-    assert notifier["kwargs"] == {"text": "to all"}
+    (target,) = targets_of(sales_is_told_of({"tag": "team:sales"}), failed.api, ORDERS)
+    assert target.kwargs == {"text": "to all"}

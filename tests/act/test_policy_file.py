@@ -92,6 +92,12 @@ def test_what_is_no_policy_at_all_is_named_too(text: str) -> None:
         ("breaker: {failures: 5, of: 3}", ["breaker", "would never open"]),
         ("adapt: {lowest: 0.9, highest: 0.5}", ["adapt", "must not be above"]),
         ("holdout: {share: 0.5}", ["holdout.share", "0.5"]),
+        ("routes: {default: [{email: ann}]}", ["line 9", "routes.default.0.email", "looks like oncall@example.com"]),
+        ('routes: {default: [{email: "ann@example.com\\nBcc: eve@example.com"}]}', ["routes.default.0.email", "looks like"]),
+        ("routes: {default: [{email: ann@example.com, classpath: a.B}]}", ["routes.default.0", "either classpath or email"]),
+        ("routes: {default: [{email: ann@example.com, after: soon}]}", ["routes.default.0.after", "15m, 2h or 1d"]),
+        ("routes: {default: [{email: ann@example.com, tell_of: [bugs]}]}", ["routes.default.0.tell_of.0", "'asked'"]),
+        ("notifications: {per_hour: 0}", ["notifications.per_hour", "greater than or equal to 1"]),
         ("actions: {reboot: {always_ask: true}}", ["actions.reboot", "'reboot' is no action"]),
         ("overrides: [{match: {}, mode: auto}]", ["overrides.0.match", "fits everything"]),
         ("overrides: [{match: {dag: a}, budgets: {attempts: 1}}]", ["overrides.0.budgets.attempts", "'attempts' is no budget"]),
@@ -122,8 +128,14 @@ def test_a_policy_that_refers_to_itself_is_refused(more: str) -> None:
 
 def test_what_a_notifier_signs_in_with_is_never_quoted() -> None:
     message = refused(GOOD + "routes: {default: [{kwargs: {token: hunter2}}]}\n")
-    assert "routes.default.0.classpath" in message
+    assert "field 'routes.default.0': a notifier needs either classpath or email" in message
     assert "hunter2" not in message
+
+
+def test_one_address_is_a_list_of_one_and_a_wait_is_minutes() -> None:
+    (first, second) = read(GOOD + "routes: {default: [{email: a@b.c}, {email: [a@b.c, d@e.f], after: 2h}]}\n").routes["default"]
+    assert (first.email, first.after) == (("a@b.c",), 0)
+    assert (second.email, second.after) == (("a@b.c", "d@e.f"), 120)
 
 
 def test_a_budget_of_nothing_is_a_budget() -> None:

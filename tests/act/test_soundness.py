@@ -61,6 +61,8 @@ ROUTE = {"mode": "ask", "route": "sales"}
         ),
         ({"routes": {"sales": [{"classpath": "x"}]}}, "routes.sales", "nobody is told by it"),
         ({"routes": {"default": []}}, "routes.default", "nobody is told"),
+        ({"routes": {"default": [{"email": "a@b.c", "after": "15m"}]}}, "routes.default", "nobody is told at once"),
+        ({"routes": {"default": [{"email": "a@b.c", "tell_of": []}]}}, "routes.default.0.tell_of", "told of nothing"),
         ({"holdout": {"share": 0.1}}, "holdout.categories", "nothing is left out"),
         ({"quiet_hours": [{"start": "00:00", "end": "00:00"}]}, "quiet_hours", "do not count"),
         ({"maintenance": [{"start": NOW - timedelta(hours=2), "end": NOW}]}, "maintenance.0", "it is over"),

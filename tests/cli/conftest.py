@@ -12,7 +12,7 @@ from tests.examples import few_lines
 
 from airflow_oncall import brain, conf, training
 from airflow_oncall.__main__ import parser
-from airflow_oncall.cli import commands, doctor, invented, learning, models, terminal
+from airflow_oncall.cli import commands, doctor, invented, learning, models, reporting, terminal
 from airflow_oncall.errors import BadSetting
 from airflow_oncall.store.sql import Store
 
@@ -31,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def deployment(home: Path, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store that every command opens."""
-    for module in (commands, doctor, learning, models, brain, training):
+    for module in (commands, doctor, learning, models, reporting, brain, training):
         monkeypatch.setattr(module, "open_store", lambda **_: sqlite_store)
     return sqlite_store
 

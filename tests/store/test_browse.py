@@ -156,18 +156,34 @@ def test_figures_count_what_was_opened_closed_told_and_tried(store: Store) -> No
     decision = Decision(told, 1, Verdict.ESCALATE, str(ActionKind.ESCALATE), 1, 0.1, ("a bug",))
     store.ledger.decided(incident, decision, State.ACTING, 0, 0)
     scope, today = Scope(ALL, now() - timedelta(days=1)), f"{now():%Y-%m-%d}"
-    figures = store.figures
-    assert sorted((one.day, one.state, one.number) for one in figures.opened(scope)) == [
-        (today, "acting", 1),
-        (today, "escalated", 1),
-        (today, "resolved", 1),
-    ]
-    ((day, state, number, minutes),) = figures.closed(scope)
+    counted = store.figures.counted(scope)
+    assert sorted((one.state, one.number) for one in counted.opened) == [("acting", 1), ("escalated", 1), ("resolved", 1)]
+    assert counted.opened_per_day == {today: 3}
+    ((day, state, number, minutes),) = counted.closed
     assert Closed(day, state, number, 0.0) == Closed(today, "resolved", 1, 0.0)
     assert 0 < minutes < 10
-    assert [(one.day, one.number, one.tries) for one in figures.told(scope)] == [(today, 1, 1)]
-    tried = [(one.action, one.bin, one.successes, one.number, one.resolved) for one in figures.tried(scope)]
+    assert [(one.day, one.number, one.tries) for one in counted.told] == [(today, 1, 1)]
+    tried = [(one.action, one.bin, one.successes, one.number, one.resolved) for one in counted.tried]
     assert tried == [("clear_task", 3, 0, 1, 0), ("clear_task", 9, 1, 1, 1)]
-    assert figures.open(scope) == 2
-    assert figures.open(replace(scope, dag_id="nightly")) == 0
-    assert figures.tried(replace(scope, sight=Sight(frozenset({"nightly"})))) == []
+    assert counted.open == 2
+    assert store.figures.counted(replace(scope, dag_id="nightly")).open == 0
+    assert store.figures.counted(replace(scope, sight=Sight(frozenset({"nightly"})))).tried == []
+
+
+def test_a_text_is_looked_for_a_stretch_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted_id, *others = [failed(store, NIGHTLY_ORDERS), *(failed(store, ref, "other") for ref in SHARDS)]
+    monkeypatch.setattr(browse, "SEARCHED", 2)
+    wanted = Wanted(text="load_orders")
+    first = store.browse.stretch(ALL, wanted)
+    assert first == others[1]
+    assert store.browse.incidents(ALL, wanted, 50, None, first) == []
+    second = store.browse.stretch(ALL, wanted, first)
+    assert second == wanted_id
+    assert [line.incident.id for line in store.browse.incidents(ALL, wanted, 50, first, second)] == [wanted_id]
+    assert store.browse.stretch(ALL, wanted, second) is None
+
+
+def test_a_page_without_a_text_has_no_stretch(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed(store, NIGHTLY_ORDERS)
+    monkeypatch.setattr(browse, "SEARCHED", 1)
+    assert store.browse.stretch(ALL, Wanted()) is None

@@ -95,3 +95,15 @@ def test_the_policy_says_how_long_things_are_kept(old_and_new: Store, days: int 
     policy = POLICY.model_copy(update={"retention": Retention(closed_incidents=days)})
     upkeep.forget_the_old(old_and_new, policy)
     assert runs(old_and_new) == left
+
+
+@pytest.mark.parametrize(("days", "left"), [(None, 2), (30, 1)])
+def test_the_policy_says_how_long_the_audit_log_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch, days: int | None, left: int) -> None:
+    today = now()
+    monkeypatch.setattr("airflow_oncall.store.switch.now", lambda: today - timedelta(days=365))
+    store.switch.stop("ann", "a year ago")
+    monkeypatch.setattr("airflow_oncall.store.switch.now", lambda: today)
+    store.switch.stop("ann", "today")
+    upkeep.forget_the_old(store, POLICY.model_copy(update={"retention": Retention(audit=days)}))
+    assert len(store.audit.rows(limit=9, what="paused")) == left
+    assert store.audit.verify().problem == ""

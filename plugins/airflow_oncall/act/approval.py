@@ -23,6 +23,7 @@ from airflow_oncall.incident import Action, ActionKind, Decision, Diagnosis, Inc
 from airflow_oncall.rest import AirflowApi
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
+from airflow_oncall.store.suggestions import Suggested
 
 APPROVAL_DAG = "oncall_approval"
 QUESTION_TASK = "question"
@@ -48,7 +49,8 @@ def ask(store: Store, api: AirflowApi, incident: Incident) -> Incident:
         "number": decision.number,
         "subject": subject(incident, diagnosis, storm, str(decision.action)),
         "approvers": list(decision.basis.get("approvers", ())),
-        "body": body(incident, diagnosis, decision, seen, api.base_url, storm_facts(store, storm, incident) if storm else ()),
+        "body": body(incident, diagnosis, decision, seen, api.base_url, storm_facts(store, storm, incident) if storm else ())
+        + _suggestion(store.suggestions.get(incident.fingerprint)),
     }
     try:
         api.trigger(APPROVAL_DAG, run_id(incident.id, decision.number), question)
@@ -192,8 +194,21 @@ def body(
 
 def _similar(decision: Decision) -> str:
     """What is known of its like, in which nothing is Markdown: the words are those of people and of other incidents."""
-    lines = ["".join(f"\\{one}" if one in _MARKDOWN else one for one in str(line)) for line in decision.basis.get("alike", ())]
+    lines = [_no_markdown(str(line)) for line in decision.basis.get("alike", ())]
     return "".join(["Similar:\n\n", *(f"- {line}\n" for line in lines), "\n"]) if lines else ""
+
+
+def _suggestion(suggested: Suggested | None) -> str:
+    """What a language model said of such failures, marked as such."""
+    if suggested is None:
+        return ""
+    lines = [f"{suggested.category}: {suggested.explanation}", *suggested.steps]
+    told = "\n".join(f"- {_no_markdown(' '.join(line.split()))}" for line in lines)
+    return f"\n\nA language model suggests, which nobody has checked and nothing acts on:\n\n{told}"
+
+
+def _no_markdown(text: str) -> str:
+    return "".join(f"\\{one}" if one in _MARKDOWN else one for one in text)
 
 
 def link(incident: Incident, base_url: str) -> str:

@@ -63,6 +63,22 @@ def _zone(name: str) -> str:
     return name
 
 
+def _addresses(value: object) -> object:
+    found = (value,) if isinstance(value, str) else value
+    if not isinstance(found, (list, tuple)) or not all(isinstance(one, str) and _ADDRESS.fullmatch(one) for one in found):
+        raise ValueError("an address looks like oncall@example.com; several stand in a list")
+    return found
+
+
+def _minutes(value: object) -> object:
+    if isinstance(value, int):
+        return value
+    match = re.fullmatch(r"(\d{1,4})([mhd])", value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError("a wait is written like 15m, 2h or 1d")
+    return int(match[1]) * {"m": 1, "h": 60, "d": 1440}[match[2]]
+
+
 def _action(name: str) -> str:
     if name not in known_actions():
         raise ValueError(f"{name!r} is no action; use one of {', '.join(sorted(known_actions()))}")
@@ -81,6 +97,14 @@ ActionName = Annotated[str, AfterValidator(_action), WithJsonSchema(_OUR_ACTIONS
 Category = Annotated[str, AfterValidator(_category), WithJsonSchema({"enum": list(CATEGORIES)})]
 Zone = Annotated[str, AfterValidator(_zone)]
 Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": r"^\d\d:\d\d(:\d\d)?$"})]
+
+
+_ADDRESS = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+")
+_ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Addresses = Annotated[Names, BeforeValidator(_addresses), WithJsonSchema(_ONE_OR_MORE)]
+_WAIT = {"anyOf": [{"type": "string", "pattern": r"^\d{1,4}[mhd]$"}, {"type": "integer", "minimum": 0}]}
+Minutes = Annotated[int, Field(strict=True, ge=0, le=14 * 1440), BeforeValidator(_minutes), WithJsonSchema(_WAIT)]
+RouteName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class _Part(BaseModel):
@@ -348,12 +372,31 @@ class Override(_Part):
 
 
 class Notifier(_Part):
-    """One notifier, as in ``[oncall] escalation_notifiers``."""
+    """One line of a route: a notifier of any provider, or addresses that get an e-mail, and when it is their turn."""
 
-    classpath: str
-    """Of a ``BaseNotifier``."""
+    classpath: str | None = None
+    """Of a ``BaseNotifier``; not with ``email``."""
+    email: Addresses = ()
+    """One address or several, told by the SMTP provider; not with ``classpath``."""
     kwargs: Parameters = Field(default_factory=dict)
-    """What it is made with; what it signs in with belongs into an Airflow connection."""
+    """What the notifier is made with; what it signs in with belongs into an Airflow connection."""
+    after: Minutes = 0
+    """How long somebody else may answer first, e.g. ``15m`` or ``2h``; 0: told at once."""
+    tell_of: tuple[Literal["asked", "escalated", "resolved"], ...] = ("asked", "escalated", "resolved")
+    """Questions, what is left to people, and how it ended (only to whoever was told before)."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Notifier:
+        if bool(self.classpath) == bool(self.email):
+            raise ValueError("a notifier needs either classpath or email")
+        return self
+
+
+class Notifications(_Part):
+    """How people are told."""
+
+    per_hour: Whole = 60
+    """Most messages an hour through one notifier; what is more is summed up in the last of them."""
 
 
 class Retention(_Part):
@@ -363,6 +406,8 @@ class Retention(_Part):
     """Days after its end that an incident is kept; its diagnoses, decisions and labels, from which training learns, go with it."""
     log_events: Whole | None = 30
     """Days that what logs told about closed incidents is kept."""
+    audit: Whole | None = None
+    """Days that rows of the audit log are kept; what is cut off leaves a row that says so."""
 
 
 class Logs(_Part):
@@ -406,8 +451,10 @@ class Policy(_Part):
     """Users who may answer questions; empty: whoever Airflow lets."""
     overrides: tuple[Override, ...] = ()
     """What differs for some DAGs, tasks, tags, pools or owners; of two that fit, the later one wins."""
-    routes: Mapping[str, tuple[Notifier, ...]] = Field(default_factory=dict)
+    routes: Mapping[RouteName, tuple[Notifier, ...]] = Field(default_factory=dict)
     """Named lists of notifiers; ``default`` is used where an override names none, then ``[oncall] escalation_notifiers``."""
+    notifications: Notifications = Notifications()
+    """How people are told."""
     quiet_hours: tuple[Window, ...] = ()
     """Nobody is asked or told in these, unless it is critical; repairs that need nobody go on."""
     maintenance: tuple[Maintenance, ...] = ()

@@ -140,7 +140,16 @@ def _says_as_much(later: Override, earlier: Override) -> bool:
 def _routes(policy: Policy) -> Iterator[Doubt]:
     used = {override.route for override in policy.overrides} | {DEFAULT_ROUTE}
     yield from (Doubt(f"routes.{name}", "no override names it, so nobody is told by it") for name in policy.routes if name not in used)
-    yield from (Doubt(f"routes.{name}", "it is empty: nobody is told") for name, notifiers in policy.routes.items() if not notifiers)
+    for name, notifiers in policy.routes.items():
+        if not notifiers:
+            yield Doubt(f"routes.{name}", "it is empty: nobody is told")
+        elif all(one.after for one in notifiers):
+            yield Doubt(f"routes.{name}", "each notifier of it waits first: nobody is told at once, nor of what needs no answer")
+        yield from (
+            Doubt(f"routes.{name}.{number}.tell_of", "it is empty: this one is told of nothing")
+            for number, one in enumerate(notifiers)
+            if not one.tell_of
+        )
 
 
 def _holdout(policy: Policy) -> Iterator[Doubt]:

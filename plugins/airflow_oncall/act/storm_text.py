@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from airflow_oncall.incident import Incident, Storm
@@ -31,14 +31,12 @@ def said(store: Store, storm: Storm) -> str:
     return f"Storm {storm.id}: {storm.members} task instances failed with one cause, {storm.cause}; of {', '.join(dags[:DAGS_SHOWN])}{more}"
 
 
-def told(store: Store, storm: Storm, oncall: Mapping[str, Any], detail: str = "") -> dict[str, Any]:
-    """The message about the probe as one about its storm; repeats have the same key."""
-    held = f"{storm.held} of its members are held; `airflow oncall storms list` shows how it stands"
-    reasons = [*filter(None, (said(store, storm), detail)), held, *oncall["reasons"]]
+def facts_of_storm(store: Store, storm: Storm, detail: str, reasons: Iterable[str]) -> dict[str, Any]:
+    """What a message says of a storm in place of its probe."""
+    held = f"{storm.held} of its members are held; `airflow oncall storms list` shows how it stands" if storm.held else ""
     return {
-        **oncall,
-        "subject": f"A storm of {storm.members} failed task instances needs you: {storm.category}",
-        "body": "\n".join([*reasons, oncall["link"]]),
-        "key": f"oncall-storm-{storm.id}",
-        "reasons": reasons,
+        "title": f"A storm of {storm.members} failed task instances",
+        "category": storm.category,
+        "state": str(storm.state),
+        "reasons": [said(store, storm), detail, held, *reasons],
     }

@@ -70,6 +70,15 @@ def waiting_bytes() -> int:
     return sum(path.stat().st_size for path in (folder / WAITING, *folder.glob("claimed-*.jsonl")) if path.exists())
 
 
+def drop(dag_id: str) -> int:
+    """Delete what is spooled on this host about a DAG; how many records. What is being replayed at this moment is left to the replay."""
+    folder = conf.spool_path()
+    if not folder.is_dir():
+        return 0
+    with _locked(folder):
+        return sum(_without(folder / name, dag_id) for name in (WAITING, REJECTED))
+
+
 def to_payload(occurrence: Occurrence) -> dict[str, Any]:
     """An occurrence as plain JSON values."""
     return {**asdict(occurrence), "happened_at": occurrence.happened_at.isoformat(), "kind": occurrence.kind.value}
@@ -87,6 +96,26 @@ def from_payload(payload: Mapping[str, Any]) -> Occurrence:
         "evidence": Evidence(**evidence),
     }
     return Occurrence(**plain)
+
+
+def _without(path: Path, dag_id: str) -> int:
+    lines = [line for line in path.read_bytes().splitlines() if line.strip()] if path.exists() else []
+    kept = [line for line in lines if _dag_of(line) != dag_id]
+    if len(kept) < len(lines):
+        part = path.with_name(f"{path.name}.part")
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(b"".join(line + b"\n" for line in kept))
+            os.fsync(file.fileno())
+        part.replace(path)
+    return len(lines) - len(kept)
+
+
+def _dag_of(line: bytes) -> str | None:
+    try:
+        payload = json.loads(line)["payload"]
+        return str(payload["ref"]["dag_id"] if "ref" in payload else payload["dag_id"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 @contextmanager

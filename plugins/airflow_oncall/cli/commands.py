@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from airflow_oncall.cli.definition import REPORT_LINES
 from airflow_oncall.cli.terminal import command, complain, print_json
 from airflow_oncall.errors import OnCallError
 from airflow_oncall.incident import Incident, State
@@ -96,26 +95,6 @@ def classify(args: argparse.Namespace) -> int:
             wrong += 1
             complain(f"standard input, line {number}: {error}; the line was left out")
     return 1 if wrong else 0
-
-
-@command
-def report(args: argparse.Namespace) -> int:
-    """``report``"""
-    as_json = args.format == "json"
-    limit = args.limit if args.limit is not None else sys.maxsize if as_json else REPORT_LINES
-    summary = open_store().report.summary(limit)
-    if as_json:
-        print_json(summary)
-        return 0
-    table = Table("task instance", "category", "decision", "action", "outcome", "state", "to action", "to outcome")
-    for one in summary["incidents"]:
-        mapped = f"[{one['map_index']}]" if one["map_index"] >= 0 else ""
-        name = f"{one['dag_id']}.{one['task_id']}{mapped}"
-        words = [str(one[field] or "") for field in ("category", "decision", "action", "outcome", "state")]
-        times = ["" if one[field] is None else f"{one[field]:.0f} s" for field in ("seconds_to_action", "seconds_to_outcome")]
-        table.add_row(name, *words, *times)
-    Console().print(table)
-    return 0
 
 
 def _record(line: bytes) -> dict[str, Any]:

@@ -24,7 +24,9 @@ def probability(text: str) -> float:
 ARG_STATE = Arg(("--state",), nargs="+", choices=[str(state) for state in State], metavar="STATE", help="only incidents in these states")
 ARG_DAG = Arg(("--dag-id",), help="only incidents of this DAG")
 ARG_LIMIT = Arg(("--limit",), type=int, default=50, help="at most so many, newest first (default 50)")
-ARG_REPORT_LIMIT = Arg(("--limit",), type=int, help=f"at most so many, newest first (default {REPORT_LINES}; with --format json all)")
+ARG_REPORT_LIMIT = Arg(
+    ("--limit",), type=int, help=f"list at most so many incidents, newest first (default {REPORT_LINES}; with --format json all)"
+)
 ARG_ID = Arg(("incident_id",), type=int, metavar="ID", help="number of the incident")
 ARG_STORM = Arg(("storm_id",), type=int, metavar="ID", help="number of the storm")
 ARG_APART = Arg(
@@ -32,6 +34,9 @@ ARG_APART = Arg(
 )
 ARG_TEXT = Arg(("--text",), help="classify this text instead of JSON lines on standard input")
 ARG_FORMAT = Arg(("--format",), choices=("text", "json"), default="text", help="text for people, json for programs (default text)")
+ARG_REPORT_FORMAT = Arg(
+    ("--format",), choices=("text", "json", "html"), default="text", help="text or html for people, json for programs (default text)"
+)
 ARG_STARTER = Arg(("--starter",), action="store_true", help="train from the corpus alone, without search and gate; takes half a minute")
 ARG_FORCE = Arg(("--force",), action="store_true", help="train though nothing is new since the last training")
 ARG_DATA = Arg(("--data",), metavar="FILE", help="labelled failures, .jsonl or .csv with text and category (also, transient)")
@@ -89,6 +94,16 @@ ARG_EXCEPTION = Arg(
 )
 ARG_OPERATOR = Arg(("--operator",), metavar="CLASS", help="operator of the task, e.g. SparkSubmitOperator")
 ARG_KILLED = Arg(("--killed",), action="store_true", help="its process vanished without an exception")
+ARG_ROUTE = Arg(("--route",), metavar="NAME", help="a route of policy.yaml (default the route default, else [oncall] escalation_notifiers)")
+
+NOTIFY = (
+    ActionCommand(
+        name="test",
+        help="Send a test message to everybody whom a route names, and say what became of it; exit code 1 where one did not go",
+        func=lazy_load_command("airflow_oncall.cli.notifying.try_route"),
+        args=(ARG_ROUTE, ARG_FORMAT),
+    ),
+)
 
 POLICY = (
     ActionCommand(
@@ -326,6 +341,65 @@ EXPERIMENTS = (
     ),
 )
 
+_PRIVACY = {name: f"airflow_oncall.cli.{name}." for name in ("auditing", "purging", "masking")}
+ARG_OLDER = Arg(("--older-than",), type=int, metavar="DAYS", help="what ended or was opened so many days ago (default as the policy says)")
+ARG_OF_DAG = Arg(("--dag-id",), required=True, help="the DAG; of log incidents that belong to none, their source")
+ARG_CLOSED_ONLY = Arg(("--closed-only",), action="store_true", help="leave alone what a person still has, and what is only looked at")
+ARG_DRY_RUN = Arg(("--dry-run",), action="store_true", help="only say how much it would be")
+ARG_YES = Arg(("--yes",), action="store_true", help="do not ask")
+ARG_OUTPUT = Arg(("--output",), metavar="FILE", help="write it there instead of to standard output")
+ARG_ACTOR = Arg(("--actor",), help="only what this person or part of ours did")
+ARG_DID = Arg(("--what",), help="only this, e.g. paused")
+ARG_OF_INCIDENT = Arg(("--incident",), type=int, metavar="ID", help="only what concerns this incident")
+ARG_KNOWN = Arg(("--known",), metavar="HASH", help="a hash that `audit verify` gave earlier; it must still be in the log")
+ARG_MASKING = Arg(("file",), metavar="FILE", nargs="?", help="a masking file (default the one in force)")
+ARG_MASKED = Arg(("text",), metavar="TEXT", nargs="?", help="text to try; without it, all of standard input")
+
+AUDIT = (
+    ActionCommand(
+        name="list",
+        help="What people and the system did, the newest first",
+        func=lazy_load_command(_PRIVACY["auditing"] + "list_audit"),
+        args=(ARG_ACTOR, ARG_DID, ARG_OF_INCIDENT, ARG_LIMIT, ARG_FORMAT),
+    ),
+    ActionCommand(
+        name="verify",
+        help="Check that no row was changed, removed or inserted; exit code 1 and the first such row where one was",
+        func=lazy_load_command(_PRIVACY["auditing"] + "verify"),
+        args=(ARG_KNOWN, ARG_FORMAT),
+    ),
+)
+
+DATA = (
+    ActionCommand(
+        name="export",
+        help="Write everything that is stored about a DAG, as JSON lines",
+        func=lazy_load_command(_PRIVACY["purging"] + "export_data"),
+        args=(ARG_OF_DAG, ARG_OUTPUT, ARG_USER),
+    ),
+    ActionCommand(
+        name="delete",
+        help="Delete everything that is stored about a DAG; exit code 1 where something is being done about it and has to stay",
+        func=lazy_load_command(_PRIVACY["purging"] + "delete_data"),
+        args=(ARG_OF_DAG, ARG_DRY_RUN, ARG_YES, ARG_USER),
+    ),
+)
+
+MASKING = (
+    ActionCommand(
+        name="check",
+        help="Say what is wrong with masking.yaml",
+        func=lazy_load_command(_PRIVACY["masking"] + "check"),
+        args=(ARG_MASKING,),
+    ),
+    ActionCommand(
+        name="test",
+        help="Show a text as it would be stored, and which rule masks what",
+        func=lazy_load_command(_PRIVACY["masking"] + "test"),
+        args=(ARG_MASKED, ARG_FORMAT),
+    ),
+)
+
 COMMANDS: tuple[CLICommand, ...] = (
     GroupCommand(
         name="db",
@@ -341,7 +415,7 @@ COMMANDS: tuple[CLICommand, ...] = (
     ),
     ActionCommand(
         name="doctor",
-        help="Check the installation: each line is ok, or says what is wrong and how to mend it",
+        help="Check the installation and its fitness for production: each line is ok, advice, or what is wrong, with what to do",
         func=lazy_load_command("airflow_oncall.cli.doctor.doctor"),
         args=(),
     ),
@@ -366,9 +440,9 @@ COMMANDS: tuple[CLICommand, ...] = (
     ),
     ActionCommand(
         name="report",
-        help="Incidents with decision, action, outcome and times",
-        func=lazy_load_command(_COMMANDS + "report"),
-        args=(ARG_REPORT_LIMIT, ARG_FORMAT),
+        help="What failed, what was done about it, what it saved, where it should become better, and the newest incidents",
+        func=lazy_load_command("airflow_oncall.cli.reporting.report"),
+        args=(ARG_DAYS, ARG_REPORT_LIMIT, ARG_REPORT_FORMAT, ARG_OUTPUT),
     ),
     ActionCommand(
         name="feedback",
@@ -426,6 +500,7 @@ COMMANDS: tuple[CLICommand, ...] = (
         args=(ARG_USER,),
     ),
     GroupCommand(name="policy", help="What may be done about which failure", subcommands=POLICY),
+    GroupCommand(name="notify", help="How people are told", subcommands=NOTIFY),
     ActionCommand(
         name="simulate-incident",
         help="Run rules, models and policy on an invented incident: what would be done, and why; nothing is stored",
@@ -444,6 +519,15 @@ COMMANDS: tuple[CLICommand, ...] = (
         args=(ARG_DAYS, ARG_FORMAT),
     ),
     GroupCommand(name="knowledge", help="What is known about failures: what they mean and what helps", subcommands=KNOWLEDGE),
+    ActionCommand(
+        name="purge",
+        help="Delete old incidents with all that belongs to them, but none that something is being done about",
+        func=lazy_load_command(_PRIVACY["purging"] + "purge"),
+        args=(ARG_OLDER, ARG_DAG, ARG_CLOSED_ONLY, ARG_DRY_RUN, ARG_YES, ARG_USER),
+    ),
+    GroupCommand(name="data", help="What is stored about a DAG: hand it out, delete it", subcommands=DATA),
+    GroupCommand(name="audit", help="Who did what, in a log that shows when it was changed", subcommands=AUDIT),
+    GroupCommand(name="masking", help="What is masked before it is stored", subcommands=MASKING),
 )
 
 

@@ -1,22 +1,29 @@
-"""``airflow oncall doctor``: is this installation able to do its work? Each line is ok, or what is wrong and how to mend it."""
+"""``airflow oncall doctor``: is this installation able to do its work, and fit for production?
+
+Each line is ok, advice, or what is wrong, with what to do. Advice fails nothing.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from concurrent.futures import TimeoutError
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.text import Text
 
 from airflow_oncall import conf
+from airflow_oncall.act.routes import Target
+from airflow_oncall.cli import production
 from airflow_oncall.cli.terminal import command
 from airflow_oncall.errors import AirflowApiError, BadDataFile, BadSetting, NotFound, OnCallError, SchemaOutdated, StoreError
 from airflow_oncall.rest import AirflowApi, open_api
 from airflow_oncall.store import open_store
+from airflow_oncall.store.notices import Trouble
+from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
 MEND_FILE = "mend the file; until then its last good version stays in force"
@@ -128,6 +135,18 @@ def signatures(patient: Patient) -> str:
     return f"{count} signatures"
 
 
+def masks(patient: Patient) -> str:
+    """masking.yaml"""
+    from airflow_oncall.capture import masking
+
+    path = masking.find()
+    try:
+        found = masking.read(path) if path else masking.MaskingFile()
+    except BadDataFile as error:
+        raise Wrong(error, "mend the file; until then only its last good version and its good patterns mask") from error
+    return f"{len(found.patterns)} patterns beside the shipped ones, {len(found.never_masked)} words that are never masked"
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
@@ -150,27 +169,47 @@ def model(patient: Patient) -> str:
 
 def notifiers(patient: Patient) -> str:
     """escalation notifiers"""
+    from airflow_oncall.act.routes import targets_of_route
     from airflow_oncall.cli.explaining import PolicyFile
 
-    routes = PolicyFile.read().policy.routes
-    specs = conf.escalation_notifiers() + [one.model_dump() for notifiers in routes.values() for one in notifiers]
-    wrong = list(filter(None, map(_notifier_problem, specs)))
+    policy = PolicyFile.read().policy
+    known = [target for route in (None, *policy.routes) for target in targets_of_route(policy, route)]
+    wrong = list(filter(None, map(_notifier_problem, known)))
     if wrong:
         raise Wrong("; ".join(wrong), "mend [oncall] escalation_notifiers or routes of policy.yaml, or what the notifier needs to be made")
-    return f"{len(specs)} configured" if specs else "none configured: escalations are seen in the UI only"
+    failing = [_failing(one) for one in patient.store.notices.troubles() if one.place in {target.place for target in known}]
+    lost = patient.store.notices.given_up_since(now() - timedelta(days=1))
+    if failing or lost:
+        given_up = [f"{lost} messages of the last 24 h were given up"] if lost else []
+        raise Wrong("; ".join([*failing, *given_up]), "`airflow oncall notify test` tries each notifier; see the log of oncall_triage")
+    return f"{len(known)} configured" if known else "none configured: escalations are seen in the UI only"
 
 
-def _notifier_problem(spec: dict[str, Any]) -> str:
+def _failing(trouble: Trouble) -> str:
+    times = "once" if trouble.failures == 1 else f"{trouble.failures} times in a row"
+    rest = f", and rests until {trouble.rests_until:%H:%M:%S} UTC" if trouble.rests_until else ""
+    return f"{trouble.place} failed {times}{rest}: {trouble.problem}"
+
+
+def _notifier_problem(target: Target) -> str:
     # Other people's code may raise anything, with what it signs in with in its text: it runs aside and only its type is told.
-    from airflow_oncall.act.escalate import NOTIFIER_SECONDS, error_of, load
+    from airflow_oncall.act.notify.sending import error_of, load, problem_of, without_answer
 
     try:
-        error = error_of(lambda: load(spec))
+        error = error_of(lambda: load(target))
     except TimeoutError:
-        return f"{spec['classpath']} was not made in {NOTIFIER_SECONDS} s"
-    if error is None:
-        return ""
-    return str(error) if isinstance(error, BadSetting) else f"{spec['classpath']} failed with {type(error).__name__}"
+        return without_answer(target)
+    return problem_of(target, error) if error else ""
+
+
+def templates(patient: Patient) -> str:
+    """message templates"""
+    from airflow_oncall.act.notify.templates import problems
+
+    wrong = [str(error) for error in problems()]
+    if wrong:
+        raise Wrong("; ".join(wrong), "mend the file; until then the shipped template of its name is used")
+    return "in order"
 
 
 def rest(patient: Patient) -> str:
@@ -217,8 +256,10 @@ CHECKS: tuple[Callable[[Patient], str], ...] = (
     rules,
     sources,
     signatures,
+    masks,
     model,
     notifiers,
+    templates,
     rest,
     dags,
     plugin,
@@ -232,9 +273,11 @@ class Finding(NamedTuple):
     ok: bool
     text: str
     mend: str = ""
+    is_advice: bool = False
+    """It works, but not as it should in production."""
 
 
-def examine(checks: tuple[Callable[[Patient], str], ...] = CHECKS) -> Iterator[Finding]:
+def examine(checks: tuple[Callable[[Patient], str], ...] = (*CHECKS, *production.CHECKS)) -> Iterator[Finding]:
     """Run the checks one by one; a check that fails does not stop the others."""
     patient = Patient()
     for check in checks:
@@ -243,6 +286,8 @@ def examine(checks: tuple[Callable[[Patient], str], ...] = CHECKS) -> Iterator[F
             yield Finding(name, True, check(patient))
         except Wrong as wrong:
             yield Finding(name, False, str(wrong), wrong.mend)
+        except production.Advice as advice:
+            yield Finding(name, True, str(advice), advice.mend, is_advice=True)
         except OnCallError as error:
             yield Finding(name, False, str(error), _way_out(error))
 
@@ -259,13 +304,16 @@ def _way_out(error: OnCallError) -> str:
     return "mend what the message names"
 
 
+_OK, _ADVICE, _WRONG = Text("ok     ", style="green"), Text("advice ", style="yellow"), Text("wrong  ", style="bold red")
+
+
 @command
 def doctor(args: argparse.Namespace) -> int:
     """``doctor``"""
     out, sick = Console(soft_wrap=True), 0
     for finding in examine():
         sick += not finding.ok
-        mark = Text("ok     ", style="green") if finding.ok else Text("wrong  ", style="bold red")
+        mark = _ADVICE if finding.is_advice else _OK if finding.ok else _WRONG
         mend = f"\n       -> {finding.mend}" if finding.mend else ""
         out.print(mark + Text(f"{finding.name}: {finding.text}{mend}"))
     return 1 if sick else 0

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from airflow_oncall import conf
 from airflow_oncall.act.decide import decide, effective_of
-from airflow_oncall.act.soundness import doubts, unknown_dags
+from airflow_oncall.act.notify.templates import problems
+from airflow_oncall.act.soundness import Doubt, doubts, unknown_dags
 from airflow_oncall.cli.explaining import NAME, Explanation, PolicyFile
 from airflow_oncall.cli.invented import RUN_ID, incident_of, moment, reachable_api, situation, task_of
 from airflow_oncall.cli.terminal import command, complain, print_json
@@ -42,6 +43,7 @@ def check(args: argparse.Namespace) -> int:
     file = PolicyFile.read(args.file)
     known = _known_dags()
     found = doubts(file.policy, datetime.now(timezone.utc)) + ([] if known is None else unknown_dags(file.policy, known))
+    found += [Doubt("templates", f"{problem}; the shipped one is used") for problem in problems()]
     told = sorted((file.line(one.place) or 0, one.place, one.text) for one in found)
     if args.format == "json":
         print_json({"file": file.path, "doubts": [{"line": line, "place": place, "text": text} for line, place, text in told]})

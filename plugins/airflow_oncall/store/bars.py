@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, select
 
 from airflow_oncall.incident import ActionState, OutcomeKind
+from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
-from airflow_oncall.store.records import now
-from airflow_oncall.store.tables import actions, audit, bars, decisions, outcomes
+from airflow_oncall.store.tables import actions, bars, decisions, outcomes
 
 MOVED = "bar moved"
 _ENDED = tuple(str(kind) for kind in (OutcomeKind.SUCCESS, OutcomeKind.FAILED_SAME, OutcomeKind.FAILED_OTHER))
@@ -63,7 +63,7 @@ class Bars:
         fresh = {name: row.excluded[name] for name in ("auto", "base", "reason", "changed_at")}
         with transaction(self._engine) as connection:
             connection.execute(row.on_conflict_do_update(index_elements=["category", "action"], set_=fresh))
-            connection.execute(insert(audit).values(at=now(), actor="upkeep", what=MOVED, incident_id=None, detail=values))
+            note(connection, "upkeep", MOVED, values)
 
     def tried(self, since: datetime) -> Sequence[Tried]:
         """Actions whose end was seen since then, oldest first."""

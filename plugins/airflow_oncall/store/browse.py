@@ -9,11 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, ColumnElement, Engine, Select, String, Text, and_, bindparam, cast, collate, func, literal, or_, select
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Engine,
+    FromClause,
+    Select,
+    String,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    collate,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from airflow_oncall.incident import CLOSING, Action, Decision, Incident, Kind, State, Storm
@@ -24,6 +40,8 @@ from airflow_oncall.store.tables import actions, decisions, diagnoses, incidents
 
 COUNTED = 10_000
 """Rows that are counted at most; a page that says "more than that" needs no more."""
+SEARCHED = 10_000
+"""Incidents that one page looks through for a text; the next page looks through those behind them."""
 _CHOICES = ("state", "category", "severity", "source", "kind")
 _NAMES = ("dag_id", "run_id", "task_id", "map_index", "storm_id", "fingerprint")
 
@@ -58,7 +76,9 @@ class Wanted:
     until: datetime | None = None
     is_open: bool | None = None
     text: str = ""
-    """Part of the names or of the newest reason, upper and lower case of a to z alike."""
+    """Part of the names or of the newest reason, upper and lower case of a to z alike. Looked for a stretch at a time, see
+    :meth:`Browse.stretch`.
+    """
 
 
 class Line(NamedTuple):
@@ -76,9 +96,22 @@ class Browse:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def incidents(self, sight: Sight, wanted: Wanted, limit: int, before: int | None = None) -> list[Line]:
-        """At most ``limit`` incidents, newest first; those with a smaller id than ``before``."""
+    def stretch(self, sight: Sight, wanted: Wanted, before: int | None = None) -> int | None:
+        """The id at which a page for a text stops to look; ``None``: it looks through all there are, or for no text.
+
+        To find a rare word in a hundred thousand incidents would take longer than anybody waits for a page.
+        """
+        if not wanted.text:
+            return None
+        where = (*_behind(incidents.c.id, before), *_chosen(self._engine, replace(wanted, text="")), visible(self._engine, sight))
+        query = select(incidents.c.id).where(*where).order_by(incidents.c.id.desc()).offset(SEARCHED - 1).limit(1)
+        return next((row["id"] for row in self._rows(query)), None)
+
+    def incidents(self, sight: Sight, wanted: Wanted, limit: int, before: int | None = None, down_to: int | None = None) -> list[Line]:
+        """At most ``limit`` incidents, newest first; those with a smaller id than ``before``, and none smaller than ``down_to``."""
         where = (*_behind(incidents.c.id, before), *_chosen(self._engine, wanted), visible(self._engine, sight))
+        if down_to is not None:
+            where = (incidents.c.id >= down_to, *where)
         query = select(incidents).where(*where)
         rows = self._rows(query.order_by(incidents.c.id.desc()).limit(limit))
         ids = [row["id"] for row in rows]
@@ -162,14 +195,14 @@ class Browse:
             return connection.execute(query).mappings().all()
 
 
-def visible(engine: Engine, sight: Sight) -> ColumnElement[bool]:
+def visible(engine: Engine, sight: Sight, table: FromClause = incidents) -> ColumnElement[bool]:
     """That a row of ``incidents`` may be seen. Stands last in a condition: the other parts cost less and leave fewer rows."""
-    logged = incidents.c.kind == str(Kind.LOG)
+    logged = table.c.kind == str(Kind.LOG)
     of_a_dag = and_(
-        or_(incidents.c.kind.in_([str(Kind.TASK), str(Kind.DAG_RUN)]), and_(logged, incidents.c.run_id != "")),
-        incidents.c.dag_id.in_(_ids(engine, sight.dag_ids)),
+        or_(table.c.kind.in_([str(Kind.TASK), str(Kind.DAG_RUN)]), and_(logged, table.c.run_id != "")),
+        table.c.dag_id.in_(_ids(engine, sight.dag_ids)),
     )
-    of_a_file, of_no_task = incidents.c.kind == str(Kind.DAG_IMPORT), and_(logged, incidents.c.run_id == "")
+    of_a_file, of_no_task = table.c.kind == str(Kind.DAG_IMPORT), and_(logged, table.c.run_id == "")
     return or_(of_a_dag, *([of_a_file] if sight.import_errors else []), *([of_no_task] if sight.logs else []))
 
 

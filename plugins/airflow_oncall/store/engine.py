@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from airflow_oncall import conf
 from airflow_oncall.connections import find_connection
 from airflow_oncall.errors import BadSetting, SchemaOutdated, StoreError, StoreRefused, StoreUnavailable
+from airflow_oncall.store.audit import PENDING, write_pending
 
 DEFAULT_FILE = "oncall.db"
 _MISSING_SCHEMA = re.compile(r"no such (table|column)|has no column named")
@@ -118,14 +120,37 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def transaction(engine: Engine, *, reading: bool = False) -> Iterator[Connection]:
-    """One transaction; whatever the database says against it is raised as a ``StoreError``."""
+    """One transaction, with what was noted for the audit log; whatever the database says against it is raised as a ``StoreError``."""
+    looking = _LOOK.get()
+    if reading and looking is not None and looking[0] is engine:
+        yield looking[1]
+        return
     try:
-        with engine.connect() as connection, connection.execution_options(oncall_reading=reading).begin():
+        with engine.connect() as connection, connection.execution_options(oncall_reading=reading, **{PENDING: []}).begin():
             yield connection
+            write_pending(connection)
     except DBAPIError as error:
         raise _translated(error, engine) from error
     except SQLAlchemyError as error:
         raise StoreUnavailable(f"incident store {shown(engine.url)}: {error}") from error
+
+
+_LOOK: ContextVar[tuple[Engine, Connection] | None] = ContextVar("oncall_look", default=None)
+
+
+@contextmanager
+def one_look(engine: Engine) -> Iterator[None]:
+    """Everything that is read inside is read over one connection, and as of one moment."""
+    reader = engine.execution_options(isolation_level="REPEATABLE READ") if engine.dialect.name == "postgresql" else engine
+    if _LOOK.get() is not None:
+        yield
+        return
+    with transaction(reader, reading=True) as connection:
+        token = _LOOK.set((engine, connection))
+        try:
+            yield
+        finally:
+            _LOOK.reset(token)
 
 
 def _translated(error: DBAPIError, engine: Engine) -> StoreError:

@@ -11,10 +11,11 @@ from sqlalchemy import Engine, and_, func, insert, select, update
 
 from airflow_oncall.errors import StoreRefused
 from airflow_oncall.incident import ActionState
+from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.outcomes import ENDED, SUCCESS
 from airflow_oncall.store.records import now
-from airflow_oncall.store.tables import actions, audit, decisions, experiments, outcomes
+from airflow_oncall.store.tables import actions, decisions, experiments, outcomes
 
 HASH, THOMPSON = "hash", "thompson"
 ASSIGNMENTS = (HASH, THOMPSON)
@@ -68,7 +69,7 @@ class Experiments:
             row: dict[str, Any] = {name: getattr(experiment, name) for name in names} | {"arms": list(experiment.arms)}
             connection.execute(insert(experiments).values(row))
             told = {name: row[name] for name in ("name", "category", "fingerprint", "arms", "assignment", "detail")}
-            _audit(connection, experiment.started_by, "experiment started", told)
+            note(connection, experiment.started_by, "experiment started", told)
 
     def stop(self, name: str, actor: str, reason: str = "") -> Experiment:
         """End it; what it decided so far stays. Raises ``StoreRefused`` when no such experiment is running."""
@@ -77,7 +78,7 @@ class Experiments:
             row = connection.execute(stopped).mappings().first()
             if row is None:
                 raise StoreRefused(f"no experiment {name!r} is running; `airflow oncall experiments list` shows those there are")
-            _audit(connection, actor, "experiment stopped", {"name": name, "detail": reason})
+            note(connection, actor, "experiment stopped", {"name": name, "detail": reason})
             return _experiment(row)
 
     def get(self, name: str) -> Experiment | None:
@@ -133,7 +134,3 @@ def _field(state: str, ended: str | None) -> str:
 def _experiment(row: Any) -> Experiment:
     names = ("name", "category", "assignment", "started_by", "started_at", "fingerprint", "stopped_at", "detail")
     return Experiment(arms=tuple(row["arms"]), **{name: row[name] for name in names})
-
-
-def _audit(connection: Any, actor: str, what: str, detail: dict[str, Any]) -> None:
-    connection.execute(insert(audit).values(at=now(), actor=actor, what=what, incident_id=None, detail=detail))

@@ -1,6 +1,8 @@
-"""Figures over many incidents, one query each: counts by day, times to repair, how actions ended, how true probabilities were.
+"""Figures over many incidents: counts by day, times to repair, how actions ended, how true probabilities were.
 
-As :mod:`airflow_oncall.store.browse`, none of them counts what its reader may not see.
+As :mod:`airflow_oncall.store.browse`, none of them counts what its reader may not see. What is settled is in the rollups, which
+know no DAGs: of a reader who may not see all of them, the others' share is counted and taken off; where that would be more than
+what may be seen, this is counted by itself.
 """
 
 from __future__ import annotations
@@ -8,23 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Integer, String, and_, case, cast, extract, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, FromClause, and_, or_
 
-from airflow_oncall.incident import ActionState, State, Verdict
 from airflow_oncall.store.browse import Sight, visible
-from airflow_oncall.store.engine import transaction
-from airflow_oncall.store.outcomes import ENDED, SUCCESS
-from airflow_oncall.store.tables import actions, decisions, incidents, occurrences, outcomes
-
-BINS = 10
+from airflow_oncall.store.engine import one_look, transaction
+from airflow_oncall.store.rollups import OF_DAG, OF_FILE, OF_NO_TASK, Rollup, Rollups, Since, Which, closed_between
 
 
 class Opened(NamedTuple):
-    """Incidents opened on one day that have all this in common."""
+    """Incidents opened since that have all this in common."""
 
-    day: str
     state: str
     category: str
     source: str
@@ -71,9 +69,50 @@ class Tried(NamedTuple):
 class Scope:
     """What is counted."""
 
-    sight: Sight
+    sight: Sight | None
+    """``None``: everything, for who reads the store itself."""
     since: datetime
+    """From the beginning of this day on, in UTC."""
     dag_id: str | None = None
+
+    @property
+    def from_moment(self) -> datetime:
+        """The beginning of that day."""
+        return self.since.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+class Share(NamedTuple):
+    """A part of the incidents, and what its counts are taken times."""
+
+    which: Which
+    sign: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the counts of a scope come from."""
+
+    sorts: tuple[str, ...]
+    """Sorts of incidents to take from the rollups."""
+    shares: tuple[Share, ...]
+    """What is counted by itself."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """All figures of a scope."""
+
+    open: int
+    """Open now, however old."""
+    opened: list[Opened]
+    opened_per_day: dict[str, int]
+    closed: list[Closed]
+    told: list[Told]
+    tried: list[Tried]
+
+
+Key = tuple[Any, ...]
+_SAID = ("state", "category", "source", "severity")
 
 
 class Figures:
@@ -81,72 +120,79 @@ class Figures:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._rollups = Rollups(engine)
 
-    def opened(self, scope: Scope) -> list[Opened]:
-        """Incidents opened since then, by day, state, category, source and severity."""
-        category = func.coalesce(incidents.c.category, "")
-        by = (self._day(incidents.c.opened_at), incidents.c.state, category, incidents.c.source, incidents.c.severity)
-        query = select(*by, func.count()).where(incidents.c.opened_at >= scope.since, *self._scope(scope)).group_by(*by)
-        return [Opened(*row) for row in self._rows(query)]
+    def counted(self, scope: Scope) -> Counted:
+        """All of them, as of one moment."""
+        rollups, day = self._rollups, f"{scope.since:%Y-%m-%d}"
+        with one_look(self._engine), transaction(self._engine, reading=True) as connection:
+            added = partial(self._added, connection, self._plan(connection, scope))
+            opened = added(rollups.incidents, _SAID, Since("opened_on", day))
+            days = added(rollups.incidents, ("opened_on", "closed_on", "state"), Since("closed_on", day))
+            told = added(rollups.told, ("made_on",), Since("made_on", day))
+            tried = added(rollups.tried, ("action", "bin"), Since("done_on", day))
+        return Counted(
+            open=sum(number for (_, closed_on, _), (number, _) in days.items() if not closed_on),
+            opened=[
+                Opened(state, category, source, severity, number) for (state, category, source, severity), (number, _) in opened.items()
+            ],
+            opened_per_day={opened_on: number for (opened_on,), (number, _) in _summed(days, 0).items() if opened_on >= day},
+            closed=[Closed(closed_on, state, *numbers) for (closed_on, state), numbers in _summed(days, 1, 2).items() if closed_on],
+            told=[Told(*key, *numbers) for key, numbers in sorted(told.items())],
+            tried=[Tried(*key, *numbers) for key, numbers in sorted(tried.items())],
+        )
 
-    def closed(self, scope: Scope) -> list[Closed]:
-        """Incidents closed since then, by day and state."""
-        by = (self._day(incidents.c.closed_at), incidents.c.state)
-        query = select(*by, func.count(), self._minutes()).where(incidents.c.closed_at >= scope.since, *self._scope(scope))
-        return [Closed(*row) for row in self._rows(query.group_by(*by))]
+    def _plan(self, connection: Connection, scope: Scope) -> Plan:
+        """Take from the rollups what leaves the fewest incidents to be counted by themselves."""
+        sight, until = scope.sight, self._rollups.mark(connection)
+        recent = partial(_open_or_closed_since, scope.from_moment)
+        if scope.dag_id is not None:
+            return Plan((), (Share(self._seen(recent, sight, scope.dag_id)),))
+        hidden, settled = self._rollups.hidden(connection, sight.dag_ids) if sight else ({}, 0)
+        if 2 * sum(hidden.values()) > settled:
+            return Plan((), (Share(self._seen(recent, sight)),))
+        fresh = self._seen(partial(_open_or_closed_since, max(until, scope.from_moment)), sight)
+        others = self._seen(partial(closed_between, scope.from_moment, until), Sight(frozenset(hidden)))
+        rights = {OF_DAG: True, OF_FILE: sight is None or sight.import_errors, OF_NO_TASK: sight is None or sight.logs}
+        return Plan(tuple(name for name, may in rights.items() if may), (Share(fresh), *([Share(others, -1)] if hidden else [])))
 
-    def told(self, scope: Scope) -> list[Told]:
-        """Decisions made since then that leave it to people, by day."""
-        day = self._day(decisions.c.made_at)
-        tries = func.sum(case((decisions.c.number == 1, func.coalesce(occurrences.c.max_tries, 0) + 1), else_=0))
-        answered = and_(occurrences.c.incident_id == incidents.c.id, occurrences.c.try_number == decisions.c.answers_try)
-        query = select(day, func.count(), tries).select_from(decisions).join(incidents, incidents.c.id == decisions.c.incident_id)
-        left = (decisions.c.made_at >= scope.since, decisions.c.verdict == str(Verdict.ESCALATE))
-        return [Told(*row) for row in self._rows(query.outerjoin(occurrences, answered).where(*left, *self._scope(scope)).group_by(day))]
+    def _seen(self, when: Which, sight: Sight | None, dag_id: str | None = None) -> Which:
+        """Of these incidents those that may be seen."""
 
-    def open(self, scope: Scope) -> int:
-        """Incidents that are open now, however old."""
-        query = select(func.count()).select_from(incidents).where(incidents.c.closed_at.is_(None), *self._scope(scope))
-        return int(self._rows(query)[0][0])
+        def which(table: FromClause) -> ColumnElement[bool]:
+            of_dag = [] if dag_id is None else [table.c.dag_id == dag_id]
+            seen = [] if sight is None else [visible(self._engine, sight, table)]
+            return and_(when(table), *of_dag, *seen)
 
-    def tried(self, scope: Scope) -> list[Tried]:
-        """Actions done since then whose end was seen, by kind and expectation."""
-        by = (actions.c.kind, self._bin(decisions.c.probability))
-        counted = (func.count().filter(outcomes.c.kind == SUCCESS), func.count(), func.sum(decisions.c.probability))
-        resolved = func.count().filter(incidents.c.state == str(State.RESOLVED), outcomes.c.kind == SUCCESS)
-        minutes = self._minutes(outcomes.c.kind == SUCCESS)
-        mine = and_(decisions.c.incident_id == actions.c.incident_id, decisions.c.number == actions.c.decision_number)
-        query = select(*by, *counted, resolved, minutes).join(outcomes, outcomes.c.action_id == actions.c.id)
-        query = query.join(incidents, incidents.c.id == actions.c.incident_id).join(decisions, mine)
-        done = (actions.c.done_at >= scope.since, actions.c.state == str(ActionState.DONE), outcomes.c.kind.in_(ENDED))
-        return [Tried(*row) for row in self._rows(query.where(*done, *self._scope(scope)).group_by(*by).order_by(*by))]
+        return which
 
-    def _scope(self, scope: Scope) -> list[ColumnElement[bool]]:
-        of_dag = [] if scope.dag_id is None else [incidents.c.dag_id == scope.dag_id]
-        return [*of_dag, visible(self._engine, scope.sight)]
+    def _added(self, connection: Connection, plan: Plan, rollup: Rollup, names: Sequence[str], since: Since) -> dict[Key, list[Any]]:
+        """Numbers by these names, from the rollup and by themselves, added up."""
+        queries = [rollup.query(share.which, share.sign, names, since) for share in plan.shares]
+        if plan.sorts:
+            queries.append(rollup.kept(plan.sorts, names, since))
+        found: dict[Key, list[Any]] = {}
+        for query in queries:
+            for row in connection.execute(query).mappings():
+                day = row.get(since.column)
+                if not day or day >= since.day:  # no day: it is open, or the query asked only for those
+                    _add(found, tuple(row[name] for name in names), [row[one.name] for one in rollup.sums])
+        number = [one.name for one in rollup.sums].index("number")  # sums of minutes may differ in their last digits
+        return {key: numbers for key, numbers in found.items() if numbers[number]}
 
-    def _day(self, column: Any) -> ColumnElement[str]:
-        """The day in UTC."""
-        if self._is_postgres:
-            return func.to_char(func.timezone("UTC", column), "YYYY-MM-DD")
-        return func.substr(cast(column, String), 1, 10)
 
-    def _bin(self, probability: Any) -> ColumnElement[Any]:
-        scaled: Any = probability * BINS  # PostgreSQL's cast rounds, SQLite's cuts off and is all it has
-        return case((probability >= 1, BINS - 1), else_=func.floor(scaled) if self._is_postgres else cast(scaled, Integer))
+def _open_or_closed_since(moment: datetime, table: FromClause) -> ColumnElement[bool]:
+    return or_(table.c.closed_at.is_(None), table.c.closed_at >= moment)
 
-    def _minutes(self, *which: ColumnElement[bool]) -> ColumnElement[Any]:
-        """Minutes that resolved incidents took, of all together."""
-        if self._is_postgres:
-            took: Any = extract("epoch", incidents.c.closed_at - incidents.c.opened_at) / 60
-        else:
-            took = (func.julianday(incidents.c.closed_at) - func.julianday(incidents.c.opened_at)) * 24 * 60
-        return func.coalesce(func.sum(took).filter(incidents.c.state == str(State.RESOLVED), *which), 0.0)
 
-    @property
-    def _is_postgres(self) -> bool:
-        return self._engine.dialect.name == "postgresql"
+def _summed(found: dict[Key, list[Any]], *places: int) -> dict[Key, list[Any]]:
+    """The same numbers by some places of their keys."""
+    fewer: dict[Key, list[Any]] = {}
+    for key, numbers in found.items():
+        _add(fewer, tuple(key[place] for place in places), numbers)
+    return fewer
 
-    def _rows(self, query: Any) -> Sequence[Any]:
-        with transaction(self._engine, reading=True) as connection:
-            return connection.execute(query).all()
+
+def _add(found: dict[Key, list[Any]], key: Key, numbers: list[Any]) -> None:
+    known = found.get(key)
+    found[key] = numbers if known is None else [one + other for one, other in zip(known, numbers, strict=True)]

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, case, func, insert, select, update
+from sqlalchemy import Connection, Engine, case, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_oncall.incident import CLOSING, Kind, Occurrence, State, TaskRef
+from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.records import digest, now, occurrence_values
-from airflow_oncall.store.tables import audit, incidents, occurrences, open_only, sweep_requests
+from airflow_oncall.store.tables import incidents, occurrences, open_only, sweep_requests
 
 DUE_AT_ONCE = datetime(2000, 1, 1, tzinfo=timezone.utc)
 """Past by every clock: the reporting worker's may be ahead of triage's, by which "due" is measured."""
@@ -132,7 +133,8 @@ class SqlIntake:
 
     @staticmethod
     def _note(connection: Connection, incident_id: int, occurrence: Occurrence) -> None:
-        connection.execute(_audit(incident_id, occurrence))
+        detail = {"try_number": occurrence.try_number, "will_retry": occurrence.will_retry}
+        note(connection, occurrence.seen_by, "noticed", detail, incident_id=incident_id)
 
 
 _MAY_COME_LATER = ("by_hand", "exception_chain", "message", "traceback", "operator", "hostname", "duration", "max_tries", "log_tail")
@@ -144,8 +146,3 @@ def _take_fingerprint(connection: Connection, occurrence_id: int, incident_id: i
     mine = update(incidents).where(incidents.c.id == incident_id, newest == occurrence_id)
     still_open = incidents.c.state.not_in([str(state) for state in CLOSING])
     connection.execute(mine.where(still_open).values(fingerprint=fingerprint))
-
-
-def _audit(incident_id: int, occurrence: Occurrence) -> Insert:
-    detail = {"try_number": occurrence.try_number, "will_retry": occurrence.will_retry}
-    return insert(audit).values(at=now(), actor=occurrence.seen_by, what="noticed", incident_id=incident_id, detail=detail)

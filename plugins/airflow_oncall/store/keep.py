@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, delete, or_, select
 
+from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.records import now
@@ -51,7 +52,9 @@ class GoodFiles:
         fresh = {column: statement.excluded[column] for column in ("sha256", "body", "read_at")}
         changed = good_files.c.sha256 != statement.excluded.sha256
         with transaction(self._engine) as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=fresh, where=changed))
+            upserted = statement.on_conflict_do_update(index_elements=["name"], set_=fresh, where=changed)
+            if connection.execute(upserted.returning(good_files.c.id)).first():
+                note(connection, "operator", "file in force", {"name": name, "sha256": sha256})
 
 
 class Leases:

@@ -5,15 +5,16 @@ An entry is JSON here; what may stand in it is the business of :mod:`airflow_onc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, Select, func, insert, select, text
+from sqlalchemy import Connection, Engine, Select, func, insert, select, text, update
 
 from airflow_oncall.errors import StoreError
 from airflow_oncall.incident import ActionState, TaskRef
+from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.outcomes import ENDED, SUCCESS, newest_of
@@ -130,8 +131,7 @@ class Knowledge:
         """Make these changes, all or none. Raises ``EntryChanged`` where an entry has another version than its draft was made from."""
         at = now()
         with transaction(self._engine) as connection:
-            if self._engine.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
+            _one_by_one(connection)
             for some in _chunks(drafts):
                 self._write(connection, some, {"actor": actor, "what": what, "at": at})
 
@@ -236,6 +236,7 @@ class Knowledge:
         contents = [None if draft.entry is None else dict(draft.entry) for draft in drafts]
         written = [{**{name: row[name] for name in kept}, **change, "entry": entry} for row, entry in zip(rows, contents, strict=True)]
         connection.execute(insert(knowledge_history), written)
+        note(connection, change["actor"], f"knowledge {change['what']}", {"entries": {row["name"]: row["version"] for row in rows}})
 
     def _rows(self, query: Select[Any]) -> Sequence[Any]:
         with transaction(self._engine, reading=True) as connection:
@@ -273,6 +274,47 @@ def _row(draft: Draft, known: Any | None, at: datetime) -> dict[str, Any]:
         "updated_at": at,
         "deleted_at": None if draft.entry is not None else at,
     }
+
+
+def forget_words(connection: Connection, fingerprints: Sequence[str], lines: Collection[str], actor: str) -> int:
+    """Take the example, and notes that quote one of these lines of evidence, out of entries about these failures; how many had some.
+
+    Out of all their versions: what was said earlier is rewritten, with a new version that says so.
+    """
+    about = knowledge.c.fingerprint.in_(fingerprints)
+    if connection.execute(select(knowledge.c.id).where(about).limit(1)).first() is None:
+        return 0
+    _one_by_one(connection)
+    past = knowledge_history.c.name.in_(select(knowledge.c.name).where(about))
+    rewritten = {row.name for row in connection.execute(select(knowledge_history).where(past)).all() if _reword(connection, row, lines)}
+    for row in connection.execute(select(knowledge).where(knowledge.c.name.in_(rewritten))).mappings().all():
+        fresh = {"entry": _without_words(row["entry"], lines), "version": row["version"] + 1}
+        connection.execute(update(knowledge).where(knowledge.c.id == row["id"]).values(**fresh, updated_at=now()))
+        said = {"name": row["name"], "is_proposed": row["is_proposed"], "actor": actor, "what": "forgotten", "at": now()}
+        gone = {"entry": None} if row["deleted_at"] else {}
+        connection.execute(insert(knowledge_history).values(said | fresh | gone))
+    if rewritten:
+        note(connection, actor, "knowledge forgotten", {"entries": sorted(rewritten)})
+    return len(rewritten)
+
+
+def _one_by_one(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
+
+
+def _reword(connection: Connection, row: Any, lines: Collection[str]) -> bool:
+    """Whether this version told something that is forgotten by now."""
+    left = _without_words(row.entry or {}, lines)
+    if left == (row.entry or {}):
+        return False
+    connection.execute(update(knowledge_history).where(knowledge_history.c.id == row.id).values(entry=left))
+    return True
+
+
+def _without_words(entry: Mapping[str, Any], lines: Collection[str]) -> dict[str, Any]:
+    quotes = any(line in entry.get("notes", "") for line in lines)
+    return {name: value for name, value in entry.items() if name != "example" and not (quotes and name == "notes")}
 
 
 def _resolution(row: Any, action: str | None, by: str) -> Resolution:

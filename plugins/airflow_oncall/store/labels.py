@@ -14,9 +14,10 @@ from sqlalchemy import ColumnElement, Engine, Table, and_, func, insert, select
 
 from airflow_oncall.errors import StoreRefused
 from airflow_oncall.incident import CATEGORIES, NO_INCIDENT, ActionState, Evidence, Label, OutcomeKind
+from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.records import now
-from airflow_oncall.store.tables import actions, audit, decisions, diagnoses, incidents, labels, occurrences, outcomes
+from airflow_oncall.store.tables import actions, decisions, diagnoses, incidents, labels, occurrences, outcomes
 
 FEEDBACK = "feedback"
 TEACHING = (FEEDBACK, "approval", "rejection", "outcome", "self_healed")
@@ -90,7 +91,7 @@ class Labels:
             label = Label(incident_id, FEEDBACK, str(said["category"] or ""), given_by, now(), said)
             row = {"incident_id": incident_id, "name": label.name, "value": label.value, "given_by": given_by, "given_at": label.given_at}
             connection.execute(insert(labels).values(row | {"detail": said}))
-            connection.execute(insert(audit).values(at=now(), actor=given_by, what=FEEDBACK, incident_id=incident_id, detail=said))
+            note(connection, given_by, FEEDBACK, said, incident_id=incident_id)
         return label
 
     def count(self, since: datetime | None = None) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
+from airflow_oncall import telemetry
 from airflow_oncall.errors import StoreError
 from airflow_oncall.incident import (
     CLOSING,
@@ -26,6 +27,7 @@ from airflow_oncall.incident import (
     Outcome,
     State,
 )
+from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.guards import enforce
 from airflow_oncall.store.intake import upsert
@@ -33,7 +35,6 @@ from airflow_oncall.store.limits import Limit
 from airflow_oncall.store.records import action_of, decision_values, diagnosis_values, incident_of, now
 from airflow_oncall.store.tables import (
     actions,
-    audit,
     decisions,
     diagnoses,
     incidents,
@@ -104,7 +105,8 @@ class Ledger:
             if decision.action and state in _ACTING:
                 in_wave = any(limit.where.get("in_wave") for limit in limits)
                 connection.execute(insert(actions).values(_planned(incident, decision, attempts) | {"in_wave": in_wave}))
-            return moved
+        telemetry.count("decisions", verdict=str(decision.verdict))
+        return moved
 
     def answered(self, incident: Incident, action: Action, label: Label, state: State, due_in: float) -> Incident:
         """Store a person's answer to a question: approved actions stay planned, rejected ones are dropped."""
@@ -122,7 +124,9 @@ class Ledger:
         with transaction(self._engine) as connection:
             values = {"state": str(ended), "done_at": now(), "detail": detail}
             connection.execute(update(actions).where(actions.c.id == action.id).values(values))
-            return self._move(connection, incident, state, due_in, detail, f"action {ended}")
+            moved = self._move(connection, incident, state, due_in, detail, f"action {ended}")
+        telemetry.count("actions", kind=str(action.kind), state=str(ended))
+        return moved
 
     def ended(
         self, incident: Incident, outcome: Outcome | None, given: list[Label], state: State, due_in: float | None, detail: str
@@ -134,7 +138,10 @@ class Ledger:
                 connection.execute(upsert(self._engine, outcomes).values(row).on_conflict_do_nothing(index_elements=["action_id"]))
             if given:
                 connection.execute(insert(labels), [_label_row(label) for label in given])
-            return self._move(connection, incident, state, due_in, detail, str(outcome.kind) if outcome else str(state))
+            moved = self._move(connection, incident, state, due_in, detail, str(outcome.kind) if outcome else str(state))
+        if outcome:
+            telemetry.count("outcomes", kind=str(outcome.kind))
+        return moved
 
     def closed_by_hand(self, incident: Incident, user: str, reason: str) -> Incident:
         """Close it at a person's word; what was planned about it is dropped."""
@@ -206,7 +213,7 @@ _ACTING = (State.ASKED, State.WAITING, State.ACTING)
 
 
 def _audit(connection: Connection, incident: Incident, actor: str, what: str, detail: dict[str, Any]) -> None:
-    connection.execute(insert(audit).values(at=now(), actor=actor, what=what, incident_id=incident.id, detail=detail))
+    note(connection, actor, what, detail, incident_id=incident.id)
 
 
 def _planned(incident: Incident, decision: Decision, attempts: int) -> dict[str, Any]:

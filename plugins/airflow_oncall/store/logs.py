@@ -15,10 +15,11 @@ from sqlalchemy.exc import DBAPIError
 
 from airflow_oncall.errors import StoreError
 from airflow_oncall.incident import SEVERITIES, Correlation, Incident, Kind, LogEvent, State, TaskRef
+from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import DUE_AT_ONCE, upsert
 from airflow_oncall.store.records import digest, incident_of, log_event_of, log_event_values, now
-from airflow_oncall.store.tables import audit, cursors, incidents, log_events, open_only, task_keys
+from airflow_oncall.store.tables import cursors, incidents, log_events, open_only, task_keys
 
 KEPT_KEYS = timedelta(days=14)
 """How long the key of a task instance's try resolves; engines log about it while it runs, or soon after."""
@@ -86,8 +87,7 @@ class SqlLogs:
             mine = log_events.c.incident_id == events_of.id
             moved = connection.execute(update(log_events).where(mine).values(incident_id=to.id)).rowcount
             if moved:
-                detail = {"from": events_of.id, "events": moved}
-                connection.execute(insert(audit).values(at=now(), actor="triage", what="log evidence", incident_id=to.id, detail=detail))
+                note(connection, "triage", "log evidence", {"from": events_of.id, "events": moved}, incident_id=to.id)
 
     def remember_key(self, key: str, ref: TaskRef, try_number: int) -> None:
         """Let a short key stand for one try of a task instance; old ones are forgotten."""
@@ -141,8 +141,8 @@ class SqlLogs:
             connection.execute(insert(incidents), rows)
             opened = connection.execute(select(incidents.c.id, incidents.c.key).where(open_only, incidents.c.key.in_(missing))).all()
             known = [*known, *opened]
-            noted = [_noted(row.id, first[by_digest[row.key]]) for row in opened]
-            connection.execute(insert(audit), noted)
+            for row in opened:
+                _note(connection, row.id, first[by_digest[row.key]])
         return {by_digest[row.key]: row.id for row in known}, len(missing)
 
 
@@ -199,9 +199,9 @@ def _incident_row(key: str, event: LogEvent) -> dict[str, Any]:
     }
 
 
-def _noted(incident_id: int, event: LogEvent) -> dict[str, Any]:
+def _note(connection: Connection, incident_id: int, event: LogEvent) -> None:
     detail = {"source": event.source, "signature": event.signature, "correlation": str(event.correlation or Correlation.NONE)}
-    return {"at": now(), "actor": event.source[:250], "what": "noticed", "incident_id": incident_id, "detail": detail}
+    note(connection, event.source, "noticed", detail, incident_id=incident_id)
 
 
 def _name(source: str) -> str:

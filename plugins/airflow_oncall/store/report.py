@@ -2,55 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Table, func, select
 
-from airflow_oncall.incident import ActionState, Incident
+from airflow_oncall.incident import Action, ActionState, Decision, Diagnosis, Incident, Outcome
 from airflow_oncall.store.bars import Bars
+from airflow_oncall.store.engine import one_look, transaction
 from airflow_oncall.store.reading import CLEARS, Reading
-from airflow_oncall.store.records import now
+from airflow_oncall.store.records import action_of, decision_of, diagnosis_of, now, outcome_of
+from airflow_oncall.store.tables import actions, audit, decisions, diagnoses, occurrences, outcomes
+
+AT_ONCE = 500
 
 
 class Report:
     """Incidents with their last decision, action and outcome, and how long each step took."""
 
     def __init__(self, engine: Engine) -> None:
-        self._reading, self._bars = Reading(engine), Bars(engine)
+        self._engine, self._reading, self._bars = engine, Reading(engine), Bars(engine)
 
     def incidents(self, limit: int = 1000) -> list[dict[str, Any]]:
-        """Newest first."""
-        return [self.incident(incident) for incident in self._reading.incidents(limit=limit)]
+        """Newest first, with the fields of DESIGN section 9, plus ``id``, ``kind`` and ``state``. Times are seconds since the failure."""
+        lines: list[dict[str, Any]] = []
+        with one_look(self._engine):
+            found = self._reading.incidents(limit=limit)
+            for start in range(0, len(found), AT_ONCE):
+                lines += self._lines(found[start : start + AT_ONCE])
+        return lines
 
-    def incident(self, incident: Incident) -> dict[str, Any]:
-        """The fields of DESIGN section 9, plus ``id``, ``kind`` and ``state``. Times are seconds since the failure."""
-        read = self._reading
-        failed_at = min((seen.happened_at for seen in read.occurrences(incident.id)), default=incident.opened_at)
-        decisions, actions, outcomes = read.decisions(incident.id), read.actions(incident.id), read.outcomes(incident.id)
-        diagnosis = read.diagnosis(incident.id)
-        first_decision = next((row["at"] for row in read.history(incident.id) if row["what"].startswith("decided")), None)
-        clears = [action for action in actions if action.kind in CLEARS and action.state is ActionState.DONE]
-        return {
-            "id": incident.id,
-            "kind": str(incident.kind),
-            "dag_id": incident.ref.dag_id,
-            "run_id": incident.ref.run_id,
-            "task_id": incident.ref.task_id,
-            "map_index": incident.ref.map_index,
-            "try_number": incident.try_number,
-            "state": str(incident.state),
-            "category": diagnosis.category if diagnosis else None,
-            "confidence": round(diagnosis.probability, 4) if diagnosis else None,
-            "decision": str(decisions[-1].verdict) if decisions else None,
-            "action": str((clears or actions)[-1].kind) if actions else None,
-            "outcome": str(outcomes[-1].kind) if outcomes else None,
-            "reason": incident.detail if not decisions else " ".join(decisions[-1].reasons),
-            "seconds_to_decision": _seconds(failed_at, first_decision),
-            "seconds_to_action": _seconds(failed_at, clears[0].done_at if clears else None),
-            "seconds_to_outcome": _seconds(failed_at, incident.closed_at or (outcomes[-1].seen_at if outcomes else None)),
-        }
+    def _lines(self, found: Sequence[Incident]) -> list[dict[str, Any]]:
+        ids = [incident.id for incident in found]
+        failed = self._first(occurrences.c.happened_at, ids)
+        decided = self._first(audit.c.at, ids, audit.c.what.startswith("decided"))
+        rows = {table: self._rows(table, ids) for table in (diagnoses, decisions, actions, outcomes)}
+        return [
+            _line(
+                incident,
+                failed.get(incident.id, incident.opened_at),
+                decided.get(incident.id),
+                [diagnosis_of(row) for row in rows[diagnoses].get(incident.id, [])],
+                [decision_of(row) for row in rows[decisions].get(incident.id, [])],
+                [action_of(row) for row in rows[actions].get(incident.id, [])],
+                [outcome_of(row) for row in rows[outcomes].get(incident.id, [])],
+            )
+            for incident in found
+        ]
+
+    def _first(self, moment: Any, ids: Sequence[int], *which: Any) -> dict[int, datetime]:
+        of_incident = moment.table.c.incident_id
+        query = select(of_incident, func.min(moment)).where(of_incident.in_(ids), *which).group_by(of_incident)
+        with transaction(self._engine, reading=True) as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def _rows(self, table: Table, ids: Sequence[int]) -> dict[int, list[Any]]:
+        """The rows of each incident, oldest first."""
+        found: dict[int, list[Any]] = {}
+        with transaction(self._engine, reading=True) as connection:
+            for row in connection.execute(select(table).where(table.c.incident_id.in_(ids)).order_by(table.c.id)).mappings():
+                found.setdefault(row["incident_id"], []).append(row)
+        return found
 
     def summary(self, limit: int = 1000) -> dict[str, Any]:
         """The whole report: counts, bars that outcomes moved, and incidents."""
@@ -61,6 +75,38 @@ class Report:
             "bars": [asdict(bar) | {"changed_at": bar.changed_at.isoformat()} for bar in self._bars.all()],
             "incidents": self.incidents(limit),
         }
+
+
+def _line(
+    incident: Incident,
+    failed_at: datetime,
+    decided_at: datetime | None,
+    thought: Sequence[Diagnosis],
+    decided: Sequence[Decision],
+    acted: Sequence[Action],
+    ended: Sequence[Outcome],
+) -> dict[str, Any]:
+    diagnosis = thought[-1] if thought else None
+    clears = [action for action in acted if action.kind in CLEARS and action.state is ActionState.DONE]
+    return {
+        "id": incident.id,
+        "kind": str(incident.kind),
+        "dag_id": incident.ref.dag_id,
+        "run_id": incident.ref.run_id,
+        "task_id": incident.ref.task_id,
+        "map_index": incident.ref.map_index,
+        "try_number": incident.try_number,
+        "state": str(incident.state),
+        "category": diagnosis.category if diagnosis else None,
+        "confidence": round(diagnosis.probability, 4) if diagnosis else None,
+        "decision": str(decided[-1].verdict) if decided else None,
+        "action": str((clears or acted)[-1].kind) if acted else None,
+        "outcome": str(ended[-1].kind) if ended else None,
+        "reason": incident.detail if not decided else " ".join(decided[-1].reasons),
+        "seconds_to_decision": _seconds(failed_at, decided_at),
+        "seconds_to_action": _seconds(failed_at, clears[0].done_at if clears else None),
+        "seconds_to_outcome": _seconds(failed_at, incident.closed_at or (ended[-1].seen_at if ended else None)),
+    }
 
 
 def _seconds(since: datetime, until: datetime | None) -> float | None:

@@ -1,18 +1,27 @@
-"""Forgetting what is older than the policy keeps it, a batch a transaction, so that nobody waits long for a lock."""
+"""Forgetting what is no longer needed, a batch a transaction, so that nobody waits long for a lock and a killed run is gone on with.
+
+What nobody has decided about yet, and what an action is being done about, is never forgotten, however old.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Delete, Engine, delete, select
+from sqlalchemy import ColumnElement, Engine, Select, Table, and_, delete, exists, func, or_, select
 
+from airflow_oncall.incident import ActionState, State
+from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
-from airflow_oncall.store.tables import incidents, log_events
+from airflow_oncall.store.records import now
+from airflow_oncall.store.rollups import Rollups
+from airflow_oncall.store.tables import PREFIX, actions, incidents, log_events, metadata, storms
 
 BATCH = 1_000
 MOST_BATCHES = 50
 """In one call; the next one goes on."""
+AT_REST = (str(State.ESCALATED), str(State.OBSERVED))
+"""States of open incidents that wait for nothing of ours."""
 
 
 class Forgotten(NamedTuple):
@@ -22,33 +31,84 @@ class Forgotten(NamedTuple):
     log_events: int
 
 
-def forget(engine: Engine, closed_before: datetime | None, logged_before: datetime | None) -> Forgotten:
+def forget(
+    engine: Engine,
+    closed_before: datetime | None,
+    logged_before: datetime | None,
+    *,
+    dag_id: str | None = None,
+    also_open: bool = False,
+    actor: str = "retention",
+) -> Forgotten:
     """Delete incidents that closed before a time, with all that belongs to them, and log events of closed ones noticed before another.
 
-    ``None`` keeps them. What is still open is never deleted, however old.
+    ``None`` keeps them. ``also_open``: those that a person has, or that shadow mode only looks at, too. The audit log tells who did it.
     """
-    closed = _forget_incidents(engine, closed_before) if closed_before else 0
-    return Forgotten(closed, _forget_events(engine, logged_before) if logged_before else 0)
+    chosen = select(incidents.c.id).where(old(closed_before, dag_id, also_open)) if closed_before else None
+    gone = Forgotten(
+        0 if chosen is None else in_batches(engine, incidents, chosen, actor, dag_id=dag_id),
+        in_batches(engine, log_events, _logged(logged_before, dag_id), actor, dag_id=dag_id) if logged_before else 0,
+    )
+    if closed_before and dag_id is None:
+        left = exists().where(incidents.c.storm_id == storms.c.id)
+        in_batches(engine, storms, select(storms.c.id).where(storms.c.closed_at < closed_before, ~left), actor)
+    return gone
 
 
-def _forget_incidents(engine: Engine, before: datetime) -> int:
+def would_forget(engine: Engine, before: datetime, dag_id: str | None, also_open: bool) -> dict[str, int]:
+    """How many rows of each table :func:`forget` would delete."""
+    chosen = select(incidents.c.id).where(old(before, dag_id, also_open))
+    with transaction(engine, reading=True) as connection:
+        counts = {"incidents": connection.execute(select(func.count()).select_from(chosen.subquery())).scalar_one()}
+        for table in belonging():
+            query = select(func.count()).select_from(table).where(table.c.incident_id.in_(chosen))
+            counts[short(table)] = connection.execute(query).scalar_one()
+    return counts
+
+
+def old(before: datetime, dag_id: str | None, also_open: bool) -> ColumnElement[bool]:
+    """Incidents from before this time that may be deleted."""
     # By the time of opening, too: that one has an index.
-    old = select(incidents.c.id).where(incidents.c.opened_at < before, incidents.c.closed_at < before).limit(BATCH)
-    return _in_batches(engine, delete(incidents).where(incidents.c.id.in_(old)))
+    ended = [incidents.c.closed_at < before, at_rest()] if also_open else [incidents.c.closed_at < before]
+    of_dag = [] if dag_id is None else [incidents.c.dag_id == dag_id]
+    return and_(incidents.c.opened_at < before, or_(*ended), *of_dag)
 
 
-def _forget_events(engine: Engine, before: datetime) -> int:
-    closed = select(incidents.c.id).where(incidents.c.closed_at.is_not(None))
-    old = select(log_events.c.id).where(log_events.c.seen_at < before, log_events.c.incident_id.in_(closed)).limit(BATCH)
-    return _in_batches(engine, delete(log_events).where(log_events.c.id.in_(old)))
+def at_rest() -> ColumnElement[bool]:
+    """Open incidents about which nothing of ours goes on."""
+    planned = exists().where(actions.c.incident_id == incidents.c.id, actions.c.state == str(ActionState.PLANNED))
+    unclaimed = or_(incidents.c.claimed_until.is_(None), incidents.c.claimed_until < now())
+    return and_(incidents.c.closed_at.is_(None), incidents.c.state.in_(AT_REST), unclaimed, ~planned)
 
 
-def _in_batches(engine: Engine, statement: Delete) -> int:
+def belonging() -> list[Table]:
+    """Tables whose rows go with their incident."""
+    return [table for table in metadata.sorted_tables if any(key.column.table is incidents for key in table.foreign_keys)]
+
+
+def in_batches(engine: Engine, table: Table, which: Select[Any], actor: str = "", **about: Any) -> int:
+    """Delete the rows of a table whose ids are selected, some at a time; how many. The audit log tells of each batch that has an actor."""
     gone = 0
     for _ in range(MOST_BATCHES):
         with transaction(engine) as connection:
-            count = connection.execute(statement).rowcount
+            ids = connection.execute(which.limit(BATCH)).scalars().all()
+            if table is incidents:
+                Rollups(engine).take_out(connection, ids)
+            count = connection.execute(delete(table).where(table.c.id.in_(ids))).rowcount
+            if actor and count:
+                note(connection, actor, "forgotten", {"table": short(table), "rows": count, **about})
         gone += count
-        if count < BATCH:
+        if len(ids) < BATCH:
             break
     return gone
+
+
+def _logged(before: datetime, dag_id: str | None) -> Select[Any]:
+    closed = select(incidents.c.id).where(incidents.c.closed_at.is_not(None))
+    of_dag = [] if dag_id is None else [log_events.c.dag_id == dag_id]
+    return select(log_events.c.id).where(log_events.c.seen_at < before, log_events.c.incident_id.in_(closed), *of_dag)
+
+
+def short(table: Table) -> str:
+    """The table's name without our prefix."""
+    return table.name.removeprefix(PREFIX)

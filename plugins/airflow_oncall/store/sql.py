@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from airflow_oncall.store.audit_log import AuditLog
 from airflow_oncall.store.bars import Bars
 from airflow_oncall.store.browse import Browse
+from airflow_oncall.store.dag_data import DagData
 from airflow_oncall.store.engine import engine_for, store_url
 from airflow_oncall.store.experiments import Experiments
 from airflow_oncall.store.figures import Figures
@@ -19,13 +21,18 @@ from airflow_oncall.store.knowledge import Knowledge
 from airflow_oncall.store.labels import Labels
 from airflow_oncall.store.ledger import Ledger
 from airflow_oncall.store.logs import SqlLogs
+from airflow_oncall.store.notices import Notices
 from airflow_oncall.store.outcomes import Outcomes
 from airflow_oncall.store.queue import Queue
+from airflow_oncall.store.rankings import Rankings
 from airflow_oncall.store.reading import Reading
+from airflow_oncall.store.recent import Recent
 from airflow_oncall.store.remedies import Remedies
 from airflow_oncall.store.report import Report
+from airflow_oncall.store.rollups import Rollups
 from airflow_oncall.store.schema import HEAD, current_revision, upgrade
 from airflow_oncall.store.storms import Storms
+from airflow_oncall.store.suggestions import Suggestions
 from airflow_oncall.store.switch import Switch
 from airflow_oncall.store.versions import SqlModelVersions
 
@@ -41,6 +48,9 @@ class Store:
     reading: Reading
     browse: Browse
     figures: Figures
+    rollups: Rollups
+    recent: Recent
+    rankings: Rankings
     report: Report
     cursors: Cursors
     good_files: GoodFiles
@@ -48,6 +58,7 @@ class Store:
     labels: Labels
     logs: SqlLogs
     storms: Storms
+    notices: Notices
     remedies: Remedies
     guards: Guards
     bars: Bars
@@ -57,6 +68,9 @@ class Store:
     hindsight: Hindsight
     knowledge: Knowledge
     models: SqlModelVersions
+    audit: AuditLog
+    dag_data: DagData
+    suggestions: Suggestions
 
     @classmethod
     def open(cls, worker: str, *, migrate: bool, patience: float) -> Store:
@@ -77,6 +91,9 @@ class Store:
             reading=Reading(engine),
             browse=Browse(engine),
             figures=Figures(engine),
+            rollups=Rollups(engine),
+            recent=Recent(engine),
+            rankings=Rankings(engine),
             report=Report(engine),
             cursors=Cursors(engine),
             good_files=GoodFiles(engine),
@@ -84,6 +101,7 @@ class Store:
             labels=Labels(engine),
             logs=SqlLogs(engine),
             storms=Storms(engine, worker),
+            notices=Notices(engine),
             remedies=Remedies(engine),
             guards=Guards(engine),
             bars=Bars(engine),
@@ -93,4 +111,7 @@ class Store:
             hindsight=Hindsight(engine),
             knowledge=Knowledge(engine),
             models=SqlModelVersions(engine),
+            audit=AuditLog(engine),
+            dag_data=DagData(engine),
+            suggestions=Suggestions(engine),
         )

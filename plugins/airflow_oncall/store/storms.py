@@ -15,12 +15,13 @@ from sqlalchemy import JSON, ColumnElement, Connection, Engine, and_, exists, fu
 
 from airflow_oncall.errors import StoreError
 from airflow_oncall.incident import Diagnosis, Incident, Kind, OutcomeKind, State, Storm, StormState, Verdict
+from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.ledger import LostClaim
 from airflow_oncall.store.queue import free
 from airflow_oncall.store.records import diagnosis_values, incident_of, now, storm_of
-from airflow_oncall.store.tables import audit, decisions, diagnoses, incidents, occurrences, open_only, outcomes, storms
+from airflow_oncall.store.tables import decisions, diagnoses, incidents, occurrences, open_only, outcomes, storms
 
 AT_ONCE = 500
 """Members that one transaction takes in or releases."""
@@ -324,11 +325,10 @@ def _choose(connection: Connection, which: ColumnElement[bool], limit: int) -> l
 
 def _let_go(connection: Connection, ids: list[int], looks: int = 0) -> None:
     values = {"state": str(State.DIAGNOSED), "due_at": now(), "looks": looks, "updated_at": now()}
-    said = {"what": literal("released"), "detail": literal({"state": str(State.DIAGNOSED)}, JSON)}
     for start in range(0, len(ids), AT_ONCE):
         some = ids[start : start + AT_ONCE]
         connection.execute(update(incidents).where(incidents.c.id.in_(some)).values(values))
-        _note(connection, some, said)
+        _note(connection, some, "released", {"state": str(State.DIAGNOSED)})
 
 
 def _said(what: str, user: str, reason: str) -> str:
@@ -364,13 +364,12 @@ def _note_members(connection: Connection, ids: list[int], detail: str, diagnosis
         "made_at": literal(now(), decisions.c.made_at.type),
     }
     _insert_for(connection, decisions, ids, decided)
-    said = {"what": literal("decided wait"), "detail": literal({"state": str(State.HELD), "detail": detail}, JSON)}
-    _note(connection, ids, said)
+    _note(connection, ids, "decided wait", {"state": str(State.HELD), "detail": detail})
 
 
-def _note(connection: Connection, ids: list[int], said: dict[str, Any]) -> None:
-    whom = {"at": literal(now(), audit.c.at.type), "actor": literal("triage"), "incident_id": incidents.c.id}
-    _insert_for(connection, audit, ids, whom | said)
+def _note(connection: Connection, ids: list[int], what: str, detail: dict[str, Any]) -> None:
+    for incident_id in ids:
+        note(connection, "triage", what, detail, incident_id=incident_id)
 
 
 def _insert_for(connection: Connection, table: Any, ids: list[int], values: dict[str, Any]) -> None:
@@ -380,4 +379,4 @@ def _insert_for(connection: Connection, table: Any, ids: list[int], values: dict
 
 
 def _audit(connection: Connection, storm: Storm, what: str, detail: dict[str, Any], actor: str = "triage") -> None:
-    connection.execute(insert(audit).values(at=now(), actor=actor, what=what, incident_id=None, detail=detail | {"storm": storm.id}))
+    note(connection, actor, what, detail | {"storm": storm.id})

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Engine, delete, select
 
+from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.records import now
-from airflow_oncall.store.tables import audit, cursors
+from airflow_oncall.store.tables import cursors
 
 CURSOR = "kill_switch"
 
@@ -44,7 +45,7 @@ class Switch:
         fresh = {"value": row.excluded.value, "updated_at": row.excluded.updated_at}
         with transaction(self._engine) as connection:
             connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=fresh))
-            connection.execute(insert(audit).values(at=made.at, actor=by, what="paused", incident_id=None, detail={"reason": reason}))
+            note(connection, by, "paused", {"reason": reason}, at=made.at)
         return made
 
     def release(self, by: str) -> Stop | None:
@@ -54,6 +55,5 @@ class Switch:
             return None
         with transaction(self._engine) as connection:
             connection.execute(delete(cursors).where(cursors.c.name == CURSOR))
-            detail = {"reason": stopped.reason, "paused_by": stopped.by}
-            connection.execute(insert(audit).values(at=now(), actor=by, what="resumed", incident_id=None, detail=detail))
+            note(connection, by, "resumed", {"reason": stopped.reason, "paused_by": stopped.by})
         return stopped

@@ -105,6 +105,9 @@ Index("ix_oncall_incidents_run", incidents.c.dag_id, incidents.c.run_id)
 Index("ix_oncall_incidents_dag", incidents.c.dag_id, incidents.c.opened_at)
 Index("ix_oncall_incidents_fingerprint", incidents.c.fingerprint, incidents.c.opened_at)
 Index("ix_oncall_incidents_opened_at", incidents.c.opened_at)
+Index("ix_oncall_incidents_closed_at", incidents.c.closed_at)
+Index("ix_oncall_incidents_category", incidents.c.category, incidents.c.id)
+Index("ix_oncall_incidents_source", incidents.c.source, incidents.c.id)
 Index("ix_oncall_incidents_storm", incidents.c.storm_id, incidents.c.state)
 Index("ix_oncall_incidents_open_cause", incidents.c.cause, incidents.c.state, sqlite_where=open_only, postgresql_where=open_only)
 Index("ix_oncall_incidents_open_state", incidents.c.state, incidents.c.category, sqlite_where=open_only, postgresql_where=open_only)
@@ -235,6 +238,23 @@ audit = _table(
     Column("what", String(60), nullable=False),
     Column("incident_id", BigId, index=True),
     Column("detail", JSON, nullable=False),
+    Column("salt", String(32), nullable=False, server_default=""),
+    Column("digest", String(64), nullable=False, server_default=""),
+    Column("prev_hash", String(64), nullable=False, server_default=""),
+    Column("hash", String(64), nullable=False, server_default=""),
+)
+
+audit_head = _table("audit_head", Column("hash", String(64), nullable=False))
+
+suggestions = _table(
+    "suggestions",
+    Column("fingerprint", String(64), nullable=False, unique=True),
+    Column("category", String(40), nullable=False),
+    Column("explanation", Text, nullable=False),
+    Column("steps", JSON, nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False, index=True),
 )
 
 cursors = _table(
@@ -369,3 +389,87 @@ bars = _table(
     Column("changed_at", UtcDateTime, nullable=False),
     UniqueConstraint("category", "action"),
 )
+
+notices = _table(
+    "notices",
+    _incident(unique=True),
+    Column("number", Integer, nullable=False),
+    Column("occasion", String(20), nullable=False),
+    Column("place", String(250), nullable=False),
+    Column("storm_id", BigId, ForeignKey(PREFIX + "storms.id", ondelete="CASCADE"), index=True),
+    Column("detail", Text, nullable=False),
+    Column("after", Integer, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("told_at", UtcDateTime),
+    Column("message_id", BigId),
+    UniqueConstraint("incident_id", "number", "occasion", "place"),
+)
+waiting_notices = text("state = 'waiting'")
+Index("ix_oncall_notices_waiting", notices.c.place, notices.c.due_at, sqlite_where=waiting_notices, postgresql_where=waiting_notices)
+unfinished_notices = text("state = 'told'")
+Index("ix_oncall_notices_told", notices.c.incident_id, sqlite_where=unfinished_notices, postgresql_where=unfinished_notices)
+Index("ix_oncall_notices_told_at", notices.c.place, notices.c.told_at)
+
+notifiers = _table(
+    "notifiers",
+    Column("place", String(250), nullable=False, unique=True),
+    Column("failures", Integer, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("rests_until", UtcDateTime),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
+
+
+def _number() -> Column[Any]:
+    return Column("number", Integer, nullable=False)
+
+
+def _day(name: str) -> Column[Any]:
+    return Column(name, String(10), nullable=False)
+
+
+def _sort() -> Column[Any]:
+    return Column("sort", String(10), nullable=False)
+
+
+rollup_incidents = _table(
+    "rollup_incidents",
+    _day("opened_on"),
+    _day("closed_on"),
+    _sort(),
+    Column("state", String(20), nullable=False),
+    Column("category", String(40), nullable=False),
+    Column("source", String(250), nullable=False),
+    Column("severity", String(10), nullable=False),
+    _number(),
+    Column("minutes", Float, nullable=False),
+    UniqueConstraint("closed_on", "opened_on", "sort", "state", "category", "source", "severity", name="uq_oncall_rollup_incidents_key"),
+)
+
+rollup_told = _table(
+    "rollup_told",
+    _day("made_on"),
+    _sort(),
+    _number(),
+    Column("tries", Integer, nullable=False),
+    UniqueConstraint("made_on", "sort"),
+)
+
+rollup_tried = _table(
+    "rollup_tried",
+    _day("done_on"),
+    _sort(),
+    Column("action", String(40), nullable=False),
+    Column("bin", Integer, nullable=False),
+    Column("successes", Integer, nullable=False),
+    _number(),
+    Column("expected", Float, nullable=False),
+    Column("resolved", Integer, nullable=False),
+    Column("minutes", Float, nullable=False),
+    UniqueConstraint("done_on", "sort", "action", "bin"),
+)
+
+rollup_dags = _table("rollup_dags", Column("dag_id", String(1000), nullable=False, unique=True), _number())

@@ -10,15 +10,16 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from airflow_oncall.errors import ChampionChanged, StoreError, TrainingSkipped, VersionTaken
 from airflow_oncall.incident import ModelVersion
+from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.keep import Leases
 from airflow_oncall.store.records import model_of, now
-from airflow_oncall.store.tables import audit, model_versions
+from airflow_oncall.store.tables import model_versions
 
 
 class SqlModelVersions:
@@ -135,5 +136,4 @@ def _after(rows: list[Any]) -> datetime:
 
 
 def _audit(connection: Connection, actor: str, what: str, name: str, version: str, reason: str) -> None:
-    detail = {"model": name, "version": version, "reason": reason}
-    connection.execute(insert(audit).values(at=now(), actor=actor, what=what, detail=detail))
+    note(connection, actor, what, {"model": name, "version": version, "reason": reason})

@@ -61,6 +61,7 @@ CALLS: dict[tuple[str, str], Call] = {
     ("GET", "/api/v1/shadow"): Call("/api/v1/shadow", refused=INSPECT),
     ("GET", "/api/v1/policy"): Call("/api/v1/policy?dag_id=shards", refused=READ_SHARDS),
     ("POST", "/api/v1/logs/analyze"): Call("/api/v1/logs/analyze", {"text": "no"}),
+    ("GET", "/metrics"): Call("/metrics", refused=INSPECT),
     ("GET", "/api/v1/me"): Call("/api/v1/me"),
     ("GET", "/api/v1/switch"): Call("/api/v1/switch"),
     ("PUT", "/api/v1/switch"): Call("/api/v1/switch", {"paused": True, "reason": "no"}, refused=STEER),

@@ -205,7 +205,7 @@ def _own(source: str, position: str, signature: str, text: str, at: datetime) ->
 def report_unreadable(source: str, logs: SqlLogs, failure: str) -> int:
     """One incident for as long as the source fails: the health of a source is a cursor of its own. The number of incidents opened."""
     log.error("%s", redact(failure, TEXT_LIMIT))
-    health = _health(source)
+    health = health_cursor(source)
     before = logs.cursor(health)
     if before:
         return 0
@@ -218,7 +218,7 @@ def report_unreadable(source: str, logs: SqlLogs, failure: str) -> int:
 
 
 def _readable(source: str, logs: SqlLogs) -> None:
-    health = _health(source)
+    health = health_cursor(source)
     before = logs.cursor(health)
     if before:
         log.info("source %r can be read again", source)
@@ -226,7 +226,8 @@ def _readable(source: str, logs: SqlLogs) -> None:
             logs.commit(health, before, {}, [])
 
 
-def _health(source: str) -> str:
+def health_cursor(source: str) -> str:
+    """Under which it is kept since when a source cannot be read; empty while it can."""
     return f"{source}: health"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Response
 
-from airflow_oncall import __version__
+from airflow_oncall import __version__, conf
 from airflow_oncall.show.api import (
     analysis,
     errors,
@@ -48,6 +48,10 @@ def create_app() -> FastAPI:
     for noun in NOUNS:
         guarded.include_router(noun.router, prefix=PREFIX)
     guarded.include_router(service.router)
+    if conf.metrics_public():
+        app.include_router(service.metrics_router)
+    else:
+        guarded.include_router(service.metrics_router, dependencies=[Depends(service.may_scrape)])
     app.include_router(service.open_router)
     app.include_router(guarded)
     app.add_middleware(BodyLimit)

@@ -86,6 +86,16 @@ class LabelOut(Out):
     detail: dict[str, Any]
 
 
+class SuggestionOut(Out):
+    """What a language model suggests about such a failure. Nobody has checked it, and nothing acts on it."""
+
+    category: str
+    explanation: str
+    steps: list[str]
+    model: str
+    asked_at: datetime
+
+
 class IncidentView(IncidentRow):
     """One incident with all that is known about it."""
 
@@ -101,6 +111,7 @@ class IncidentView(IncidentRow):
     """The newest others of the same fingerprint that the reader may see."""
     knowledge: list[str]
     """Names of entries about exactly this failure, where the reader may see knowledge."""
+    suggestion: SuggestionOut | None
     logged: list[LoggedOut]
     labels: list[LabelOut]
     question: QuestionOut | None
@@ -123,6 +134,7 @@ def view_of(store: Store, access: Access, incident: Incident) -> IncidentView:
         str(newest.action) if newest and newest.action else None,
     )
     storm = store.browse.storm(access.sight, incident.storm_id) if incident.storm_id else None
+    suggested = store.suggestions.get(incident.fingerprint)
     return IncidentView(
         **row_of(line),
         fingerprint=incident.fingerprint,
@@ -134,6 +146,7 @@ def view_of(store: Store, access: Access, incident: Incident) -> IncidentView:
         outcomes=[OutcomeOut.model_validate(one) for one in read.outcomes(incident.id)],
         similar=[IncidentRow(**row_of(one)) for one in _similar(store, access, incident)],
         knowledge=[one.name for one in store.knowledge.of_fingerprint(incident.fingerprint)] if access.may_inspect else [],
+        suggestion=SuggestionOut.model_validate(suggested) if suggested else None,
         logged=[LoggedOut.model_validate(one) for one in store.logs.events(incident.id)],
         labels=[LabelOut.model_validate(one) for one in read.labels(incident.id)],
         question=question_of(incident),

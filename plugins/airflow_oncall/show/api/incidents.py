@@ -30,6 +30,7 @@ from airflow_oncall.show.api.schemas import (
 )
 from airflow_oncall.show.api.store import StoreDep
 from airflow_oncall.store.browse import Line, Wanted
+from airflow_oncall.store.engine import one_look
 from airflow_oncall.store.sql import Store
 
 router = APIRouter(prefix="/incidents", tags=["Incidents"])
@@ -56,7 +57,8 @@ class Filter(In):
     """Opened before this time."""
     open: bool | None = None
     q: Annotated[Name, Field(max_length=200)] = ""
-    """Part of a name or of the newest reason, upper and lower case alike."""
+    """Part of a name or of the newest reason, upper and lower case alike. A page looks through 10,000 incidents at most, and
+    may be short or empty: as long as there is a `next_cursor`, there is more to look through."""
     limit: Limit = PAGE
     cursor: Cursor = None
 
@@ -93,17 +95,24 @@ class Resolve(In):
 @router.get("", response_model=Page[IncidentRow])
 def list_incidents(access: Reader, store: StoreDep, asked: Annotated[Filter, Query()]) -> dict[str, Any]:
     """Incidents of DAGs that you may read, newest first."""
-    wanted, before = asked.wanted(), behind(asked.cursor)
-    found = store.browse.incidents(access.sight, wanted, asked.limit + 1, before)
-    total = None if before is not None else len(found) if len(found) <= asked.limit else store.browse.count(access.sight, wanted)
+    sight, wanted, before = access.sight, asked.wanted(), behind(asked.cursor)
+    with one_look(store.engine):
+        down_to = store.browse.stretch(sight, wanted, before)
+        found = store.browse.incidents(sight, wanted, asked.limit + 1, before, down_to)
+        is_whole = len(found) <= asked.limit and down_to is None
+        is_counted = before is None and down_to is None
+        total = (len(found) if is_whole else store.browse.count(sight, wanted)) if is_counted else None
     page = page_of(found, asked.limit, _id_of, total)
+    if page["next_cursor"] is None and down_to is not None:
+        page["next_cursor"] = str(down_to)
     return page | {"items": [row_of(line) for line in page["items"]]}
 
 
 @router.get("/{incident_id}")
 def get_incident(access: Reader, store: StoreDep, incident_id: Id) -> IncidentView:
     """All that is known about one incident."""
-    return view_of(store, access, readable(store, access, incident_id))
+    with one_look(store.engine):
+        return view_of(store, access, readable(store, access, incident_id))
 
 
 @router.post("/{incident_id}/feedback", status_code=201)

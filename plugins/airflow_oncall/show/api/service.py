@@ -8,18 +8,21 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from airflow_oncall import __version__
 from airflow_oncall.errors import OnCallError
-from airflow_oncall.show.api.auth import SignedIn
+from airflow_oncall.show.api.auth import Inspector, SignedIn
 from airflow_oncall.show.api.errors import missing
 from airflow_oncall.show.api.schemas import Out
-from airflow_oncall.show.api.store import the_store
+from airflow_oncall.show.api.store import StoreDep, the_store
+from airflow_oncall.show.metrics import CONTENT_TYPE, exposition
 
 open_router = APIRouter(tags=["Service"])
 """Routes that nobody has to be signed in for."""
 router = APIRouter(tags=["Service"])
+metrics_router = APIRouter(tags=["Service"])
+"""Open, or for those who may read what is the whole deployment's: `[oncall] metrics_public`."""
 UI = Path(__file__).parents[1] / "ui"
 A_YEAR = 31_536_000
 
@@ -39,6 +42,19 @@ def health(request: Request) -> HealthOut:
     except OnCallError:
         return HealthOut(status="degraded")
     return HealthOut(status="ok")
+
+
+def may_scrape(access: Inspector) -> None:
+    """A dependency of the metrics, where they are not public."""
+
+
+@metrics_router.get("/metrics", response_class=PlainTextResponse)
+def metrics(store: StoreDep) -> PlainTextResponse:
+    """How things are, in the text format of Prometheus; as it was at most 15 seconds ago.
+
+    A scraper signs in with a bearer token. With `[oncall] metrics_public` nobody has to.
+    """
+    return PlainTextResponse(exposition(store), media_type=CONTENT_TYPE)
 
 
 @router.get("/ui/{version}/{name:path}", include_in_schema=False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from threading import Lock
@@ -14,17 +13,16 @@ from cachetools.keys import hashkey
 from fastapi import APIRouter, Query
 
 from airflow_oncall.act.adaptation import interval
-from airflow_oncall.incident import State
+from airflow_oncall.reports.arithmetic import DIGITS, counts_by, mean_minutes, per_day, repair_rate
 from airflow_oncall.show.api.auth import Reader
 from airflow_oncall.show.api.schemas import Days, Name, Out
 from airflow_oncall.show.api.store import StoreDep
 from airflow_oncall.store.browse import Sight
-from airflow_oncall.store.figures import Closed, Opened, Scope, Told, Tried
+from airflow_oncall.store.figures import Scope, Tried
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
 router = APIRouter(prefix="/statistics", tags=["Statistics"])
-DIGITS = 4
 FRESH_SECONDS = 30.0
 """A page that looks every few seconds, and all others of the same rights, share what was counted."""
 KEPT = 256
@@ -73,6 +71,7 @@ class StatisticsOut(Out):
     """Figures of the incidents that the reader may see. Shares and means are `null` where there is nothing to divide by."""
 
     since: datetime
+    """Beginning of the first day, in UTC: all days but today are whole ones."""
     until: datetime
     open: int
     """Open now, however old."""
@@ -113,44 +112,24 @@ def _key(store: Store, sight: Sight, days: int, dag_id: str | None) -> Hashable:
 def _statistics(store: Store, sight: Sight, days: int, dag_id: str | None) -> StatisticsOut:
     until = now()
     scope = Scope(sight, until - timedelta(days=days), dag_id)
-    figures = store.figures
-    opened, closed, told, tried = figures.opened(scope), figures.closed(scope), figures.told(scope), figures.tried(scope)
-    resolved = [(one.number, one.minutes) for one in closed if one.state == State.RESOLVED]
-    repaired = [(one.resolved, one.minutes) for one in tried]
-    others = [(-number, -minutes) for number, minutes in repaired]
+    counted = store.figures.counted(scope)
+    opened, tried, minutes = counted.opened, counted.tried, mean_minutes(counted)
     return StatisticsOut(
-        since=scope.since,
+        since=scope.from_moment,
         until=until,
-        open=figures.open(scope),
+        open=counted.open,
         opened=sum(one.number for one in opened),
-        by_state=_by(opened, "state"),
-        by_category=_by(opened, "category"),
-        by_source=_by(opened, "source"),
-        by_severity=_by(opened, "severity"),
-        per_day=_days(scope.since, until, opened, closed, told),
-        repair_rate=_share(sum(one.successes for one in tried), sum(one.number for one in tried)),
-        mttr_minutes=MinutesOut(with_action=_mean(repaired), without=_mean([*resolved, *others])),
-        attempts_saved=sum(one.tries for one in told),
+        by_state=counts_by(opened, "state"),
+        by_category=counts_by(opened, "category"),
+        by_source=counts_by(opened, "source"),
+        by_severity=counts_by(opened, "severity"),
+        per_day=[DayOut(**day._asdict()) for day in per_day(counted, scope.since.date(), until.date())],
+        repair_rate=repair_rate(tried),
+        mttr_minutes=MinutesOut(**minutes._asdict()),
+        attempts_saved=sum(one.tries for one in counted.told),
         success_per_action=_success_per_action(tried),
         calibration=_calibration(tried),
     )
-
-
-def _by(opened: Iterable[Opened], name: str) -> dict[str, int]:
-    """Counts by one of the names, the largest first; what is not known yet is left out."""
-    counts: Counter[str] = Counter()
-    for one in opened:
-        counts[getattr(one, name)] += one.number
-    return {value: number for value, number in counts.most_common() if value}
-
-
-def _days(since: datetime, until: datetime, opened: Sequence[Opened], closed: Sequence[Closed], told: Sequence[Told]) -> list[DayOut]:
-    counts = Counter({(one.day, one.state): one.number for one in closed} | {(one.day, "escalated"): one.number for one in told})
-    for one in opened:
-        counts[one.day, "opened"] += one.number
-    first, last = since.date(), until.date()
-    days = [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
-    return [DayOut(day=day, **{what: counts[day, what] for what in ("opened", "resolved", "self_healed", "escalated")}) for day in days]
 
 
 def _success_per_action(tried: Sequence[Tried]) -> list[SuccessOut]:
@@ -176,13 +155,3 @@ def _calibration(tried: Sequence[Tried]) -> list[BinOut]:
         )
         for _, some in sorted(bins.items())
     ]
-
-
-def _share(part: int, whole: int) -> float | None:
-    return round(part / whole, DIGITS) if whole else None
-
-
-def _mean(counted: Sequence[tuple[int, float]]) -> float | None:
-    """Minutes of one, from numbers and the minutes that all took."""
-    number, minutes = sum(one[0] for one in counted), sum(one[1] for one in counted)
-    return round(minutes / number, 1) if number > 0 else None

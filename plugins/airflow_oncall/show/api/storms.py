@@ -13,6 +13,7 @@ from airflow_oncall.show.api.incident_view import question_of, row_of
 from airflow_oncall.show.api.schemas import PAGE, Cursor, Id, IncidentRow, Limit, Page, QuestionOut, StormRow, behind, page_of
 from airflow_oncall.show.api.store import StoreDep
 from airflow_oncall.store.browse import Wanted
+from airflow_oncall.store.engine import one_look
 
 router = APIRouter(prefix="/storms", tags=["Storms"])
 SHOWN_MEMBERS = 50
@@ -46,12 +47,14 @@ def list_storms(
 @router.get("/{storm_id}")
 def get_storm(access: Reader, store: StoreDep, storm_id: Id) -> StormView:
     """One storm, and those of its members that you may see."""
-    storm = store.browse.storm(access.sight, storm_id)
-    if storm is None:
-        raise missing(f"storm {storm_id}, or a member of it that you may see,")
-    members = store.browse.incidents(access.sight, Wanted(storm_id=storm_id), SHOWN_MEMBERS)
-    asked = store.browse.incidents(access.sight, Wanted(storm_id=storm_id, state=(str(State.ASKED),)), 1)
-    states, dag_ids = store.browse.members(access.sight, storm_id)
+    sight = access.sight
+    with one_look(store.engine):
+        storm = store.browse.storm(sight, storm_id)
+        if storm is None:
+            raise missing(f"storm {storm_id}, or a member of it that you may see,")
+        members = store.browse.incidents(sight, Wanted(storm_id=storm_id), SHOWN_MEMBERS)
+        asked = store.browse.incidents(sight, Wanted(storm_id=storm_id, state=(str(State.ASKED),)), 1)
+        states, dag_ids = store.browse.members(sight, storm_id)
     return StormView(
         **StormRow.model_validate(storm).model_dump(),
         by_state=states,

@@ -17,6 +17,7 @@ import { Evidence } from "./evidence.js";
 import { Feedback } from "./feedback.js";
 import { Resolve } from "./resolve.js";
 import { Similar } from "./similar.js";
+import { Suggestion } from "./suggestion.js";
 import { Timeline } from "./timeline.js";
 
 /**
@@ -43,7 +44,13 @@ export function IncidentView({ id, me, isEmbedded = false }) {
       Columns,
       { min: "30rem" },
       h(Rows, null, h(Evidence, { incident: data }), h(Timeline, { steps: data.timeline })),
-      h(Rows, null, h(Diagnosis, { diagnosis: data.diagnosis }), h(Decisions, { decisions: data.decisions })),
+      h(
+        Rows,
+        null,
+        h(Diagnosis, { diagnosis: data.diagnosis }),
+        h(Suggestion, { suggestion: data.suggestion }),
+        h(Decisions, { decisions: data.decisions }),
+      ),
     ),
     h(Doings, { incident: data }),
     data.may_act && h(Feedback, { incident: data, deed }),

@@ -26,7 +26,7 @@ export function IncidentList({ filters, change, label = "Incidents", turn = 0, l
     null,
     h(Trouble, { failure, again: reload }),
     !data && !failure && h(Loading, { what: "incidents" }),
-    data && data.items.length === 0 && h(Nothing, null, "No incident fits."),
+    data && data.items.length === 0 && h(Nothing, null, data.next_cursor ? "None of those looked through so far fits; there are older ones." : "No incident fits."),
     data && data.items.length > 0 && h(Incidents, { rows: data.items, label, isBusy: isLoading }),
     data && h(Pages, { data, filters, change }),
   );

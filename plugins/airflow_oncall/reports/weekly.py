@@ -1,0 +1,78 @@
+"""The weekly report by mail: to the route ``report`` of the policy, else to those of the default route that are told by e-mail.
+
+A pager or a chat gets none unless the route ``report`` names it: a report is no alarm.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from airflow_oncall.act.notify.message import EMPTY
+from airflow_oncall.act.notify.sending import error_of, problem_of, send, without_answer
+from airflow_oncall.act.policy import Policy
+from airflow_oncall.act.policy_file import read_policy
+from airflow_oncall.act.routes import SMTP, Target, default_route, targets_of_route
+from airflow_oncall.errors import OnCallError
+from airflow_oncall.reports.findings import Findings, findings
+from airflow_oncall.reports.page import html
+from airflow_oncall.store.records import now
+from airflow_oncall.store.sql import Store
+
+ROUTE = "report"
+SENT = "weekly_report"
+"""Cursor: when it was last sent, by the place of each notifier."""
+DAYS = 7
+EVERY = timedelta(days=6)
+"""Trainings that begin early do not send another."""
+
+
+class ReportNotSent(OnCallError):
+    """Some notifiers did not take it; called again, only those are asked."""
+
+
+def send_weekly(store: Store) -> list[str]:
+    """Send the report of the last week, once a week to each; the places it was sent to. Raises :class:`ReportNotSent`."""
+    sent: dict[str, str] = store.cursors.get(SENT) or {}
+    due = [one for one in report_targets(read_policy(store)) if _is_due(sent.get(one.place))]
+    if not due:
+        return []
+    oncall, problems = _message(findings(store, DAYS)), {}
+    for target in due:
+        if problem := _problem(target, oncall):
+            problems[target.place] = problem
+        else:
+            sent = sent | {target.place: now().isoformat()}
+            store.cursors.set(SENT, sent)
+    if problems:
+        raise ReportNotSent("; ".join(f"{place}: {problem}" for place, problem in problems.items()))
+    return [one.place for one in due]
+
+
+def report_targets(policy: Policy) -> list[Target]:
+    """Who gets the report. Raises ``BadSetting`` where the settings are asked and wrong."""
+    if ROUTE in policy.routes:
+        return targets_of_route(policy, ROUTE)
+    return [one for one in targets_of_route(policy, default_route(policy)) if one.classpath == SMTP]
+
+
+def _is_due(last: str | None) -> bool:
+    return last is None or now() - datetime.fromisoformat(last) >= EVERY
+
+
+def _message(found: Findings) -> dict[str, Any]:
+    helped = "" if found.repair_rate is None else f", {found.repair_rate:.0%} of {found.repairs} repairs helped"
+    title = f"Airflow on-call: {found.opened} incidents in a week{helped}"
+    key = f"oncall-report-{found.until:%Y%m%d}"
+    text = "\n".join([title, *(f"- {line}" for line in found.improve)])
+    texts = {"subject": title, "body": text, "mrkdwn": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
+    return EMPTY | {"key": key, "message_id": key, "status": "report", "severity": "low", "title": title} | texts | {"html": html(found)}
+
+
+def _problem(target: Target, oncall: dict[str, Any]) -> str:
+    try:
+        error = error_of(partial(send, target, oncall))
+    except TimeoutError:
+        return without_answer(target)
+    return problem_of(target, error) if error else ""

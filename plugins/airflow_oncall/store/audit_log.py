@@ -1,0 +1,205 @@
+"""Reading the audit log, checking that nobody changed it, and cutting off its oldest part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, exists, func, select, update
+
+from airflow_oncall.store.audit import BEGINNING, CUT, ERASED, HEAD, digest_of, hash_of, note
+from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.retention import in_batches
+from airflow_oncall.store.tables import audit, audit_head
+
+AT_ONCE = 5_000
+
+
+class AuditRow(NamedTuple):
+    """One row, as people see it."""
+
+    id: int
+    at: datetime
+    actor: str
+    what: str
+    incident_id: int | None
+    detail: Any
+
+
+class Verified(NamedTuple):
+    """What a check of the whole log found."""
+
+    rows: int
+    erased: int
+    """Rows whose detail was deleted with the data of a DAG, as a later row says."""
+    head: str
+    """Hash of the newest row. Kept elsewhere, it shows whether the log was written anew."""
+    row: int | None = None
+    """The first row at which the log is not what was written."""
+    problem: str = ""
+
+
+class Problem(NamedTuple):
+    """A row at which the log is not what was written, and how."""
+
+    row: int
+    text: str
+
+
+class AuditLog:
+    """Rows are added by :func:`airflow_oncall.store.audit.note` only, and none is ever changed but by :func:`erase`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def rows(
+        self, *, limit: int, before: int | None = None, actor: str | None = None, what: str | None = None, incident_id: int | None = None
+    ) -> list[AuditRow]:
+        """Rows, the newest first."""
+        asked = {"actor": actor, "what": what, "incident_id": incident_id}
+        which = [audit.c[name] == value for name, value in asked.items() if value is not None]
+        if before is not None:
+            which.append(audit.c.id < before)
+        query = select(*(audit.c[name] for name in AuditRow._fields)).where(*which).order_by(audit.c.id.desc()).limit(limit)
+        with transaction(self._engine, reading=True) as connection:
+            return [AuditRow(*row) for row in connection.execute(query)]
+
+    def head(self) -> str:
+        """Hash of the newest row."""
+        with transaction(self._engine, reading=True) as connection:
+            return str(connection.execute(select(audit_head.c.hash).where(HEAD)).scalar_one())
+
+    def verify(self, known: str = "") -> Verified:
+        """Read the whole log, also while others add to it. ``known``: a hash that the log had once, which must still be in it."""
+        check = _Check(known)
+        for row in self._all(check):
+            check.look(row)
+        return check.result(None if check.broken else self._ends(check))
+
+    def cut(self, before: datetime) -> int:
+        """Delete what is older than this, and leave a row that says so, from which the check begins; the number of deleted rows.
+
+        Killed midway, the next call goes on.
+        """
+        with transaction(self._engine) as connection:
+            kept = select(func.min(audit.c.id)).where(audit.c.at >= before).scalar_subquery()
+            query = select(audit.c.id, audit.c.hash).where(audit.c.at < before, (audit.c.id < kept) | kept.is_(None))
+            last = connection.execute(query.order_by(audit.c.id.desc()).limit(1)).first()
+            if last is not None:
+                note(connection, "retention", CUT, {"through": last.id, "hash": last.hash})
+        through = self._cut_through()
+        if through is None:
+            return 0
+        some = select(audit.c.id).where(audit.c.id <= through).order_by(audit.c.id)
+        return in_batches(self._engine, audit, some)
+
+    def _cut_through(self) -> int | None:
+        query = select(audit.c.detail).where(audit.c.what == CUT).order_by(audit.c.id.desc()).limit(1)
+        with transaction(self._engine, reading=True) as connection:
+            newest = connection.execute(query).scalar()
+        return newest["through"] if newest else None
+
+    def _all(self, check: _Check) -> Iterator[Any]:
+        """Every row; ``check`` is told the head as it was when the row was read."""
+        head = select(audit_head.c.hash).where(HEAD).scalar_subquery().label("head")
+        last = 0
+        while True:
+            with transaction(self._engine, reading=True) as connection:
+                page = connection.execute(select(audit, head).where(audit.c.id > last).order_by(audit.c.id).limit(AT_ONCE)).mappings().all()
+            if not page:
+                return
+            check.head = page[-1]["head"]
+            yield from page
+            last = page[-1]["id"]
+
+    def _ends(self, check: _Check) -> Problem | None:
+        """Whether the log ends where its head says."""
+        if check.last is None:
+            empty = select(audit_head.c.hash).where(HEAD, ~exists().where(audit.c.id > 0))  # in one look: rows may come meanwhile
+            with transaction(self._engine, reading=True) as connection:
+                lost = connection.execute(empty).scalar() not in (BEGINNING, None)
+            return Problem(1, "every row was removed") if lost else None
+        if check.last["hash"] == check.head:
+            return None
+        with transaction(self._engine, reading=True) as connection:
+            end = connection.execute(select(audit.c.id).where(audit.c.hash == check.head)).scalar()
+            if end is None:
+                return Problem(check.last["id"] + 1, "rows at the end were removed")
+            added = connection.execute(select(func.min(audit.c.id)).where(audit.c.id > end)).scalar_one()
+        return Problem(added, "it was added past the store's own code")
+
+
+@dataclass
+class _Check:
+    """A walk through the log, oldest row first."""
+
+    known: str
+    head: str = BEGINNING
+    rows: int = 0
+    last: Any = None
+    before: str = BEGINNING
+    """Hash of the row before the last one."""
+    begins: Problem | None = None
+    """That the first row follows another one, unless that was cut off."""
+    broken: Problem | None = None
+    emptied: dict[int, Problem] = field(default_factory=dict)
+    """Rows without detail of which no row so far says why."""
+    erased: int = 0
+    cut: Any = None
+
+    def look(self, row: Any) -> None:
+        """Look at one more row. Behind the first wrong one, only what later rows say of the log itself counts."""
+        if not self.broken:
+            self.broken = self._own(row) or self._link(row)
+        if not row["salt"]:
+            self.emptied[row["id"]] = Problem(row["id"], "its detail was taken out, and no later row says so")
+        elif row["what"] == ERASED:
+            self.erased += sum(self.emptied.pop(number, None) is not None for number in row["detail"]["rows"])
+        elif row["what"] == CUT:
+            self.cut = row["detail"]
+        self.known = "" if row["hash"] == self.known else self.known
+        self.rows, self.before, self.last = self.rows + 1, row["prev_hash"], row
+
+    def result(self, at_the_end: Problem | None) -> Verified:
+        """What was found, with what only the end of the log tells."""
+        found = sorted(filter(None, (self.broken, at_the_end, self._start(), *self.emptied.values())))
+        if found:
+            return Verified(self.rows, self.erased, self.head, *found[0])
+        if self.known and not self.begins:
+            gone = f"no row has the hash {self.known}: the log was written anew, or that hash is of another store"
+            return Verified(self.rows, self.erased, self.head, None, gone)
+        return Verified(self.rows, self.erased, self.head)
+
+    def _own(self, row: Any) -> Problem | None:
+        if not row["hash"]:
+            return Problem(row["id"], "it was written past the store's own code, or by a process from before the upgrade")
+        whole = digest_of(row["salt"], row["detail"]) == row["digest"] if row["salt"] else not row["detail"]
+        return None if whole and hash_of(row) == row["hash"] else Problem(row["id"], "it was changed")
+
+    def _link(self, row: Any) -> Problem | None:
+        if self.last is None:
+            self.begins = None if row["prev_hash"] == BEGINNING else Problem(row["id"] - 1, "it and what was before it were removed")
+            return None
+        if row["prev_hash"] == self.last["hash"]:
+            return None
+        if row["prev_hash"] == self.before:
+            return Problem(self.last["id"], "it was inserted")
+        missing = self.last["id"] + 1
+        return Problem(missing, "it was removed") if missing < row["id"] else Problem(row["id"], "it does not follow the row before it")
+
+    def _start(self) -> Problem | None:
+        """Rows before the first one may only be missing where a later row says that they were cut off."""
+        if self.begins is None or (self.cut and self.begins.row <= self.cut["through"]):
+            return None
+        return self.begins
+
+
+def erase(connection: Connection, incident_ids: Sequence[int], actor: str) -> int:
+    """Take out what rows about these incidents tell, and leave a row that says which; the number of rows."""
+    mine = (audit.c.incident_id.in_(incident_ids), audit.c.salt != "")
+    erased = list(connection.execute(update(audit).where(*mine).values(detail={}, salt="").returning(audit.c.id)).scalars())
+    if erased:
+        note(connection, actor, ERASED, {"rows": sorted(erased)})
+    return len(erased)

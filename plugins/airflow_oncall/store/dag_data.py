@@ -1,0 +1,165 @@
+"""All that the store holds about one DAG: to hand it out, and to delete it.
+
+What belongs to an incident is found by it; texts that were taken over elsewhere (knowledge, suggestions) by its fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, or_, select
+
+from airflow_oncall.store.audit import note
+from airflow_oncall.store.audit_log import erase
+from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.knowledge import forget_words
+from airflow_oncall.store.records import now
+from airflow_oncall.store.retention import at_rest, belonging, in_batches, short
+from airflow_oncall.store.rollups import Rollups
+from airflow_oncall.store.schema import HEAD
+from airflow_oncall.store.tables import audit, incidents, knowledge, knowledge_history, metadata, occurrences, suggestions
+
+FORMAT, VERSION = "airflow-oncall-dag-data", 1
+AT_ONCE = 200
+"""Rows that are handed out, and incidents that are deleted, together."""
+QUOTED = 20
+"""Characters of a line that a note has in common with evidence, from which it quotes it."""
+
+
+@dataclass
+class Deleted:
+    """What is gone; a run that was killed counts what it had not come to."""
+
+    incidents: int = 0
+    rows: int = 0
+    """Of other tables."""
+    knowledge: int = 0
+    """Entries that lost their example, or notes that quote evidence."""
+    audit: int = 0
+    """Rows of the audit log that lost their detail."""
+    left: int = 0
+    """Incidents that stay because something is being done about them."""
+
+
+class DagData:
+    """What is stored about a DAG; log incidents that belong to no DAG have the name of their source."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def export(self, dag_id: str, actor: str) -> Iterator[dict[str, Any]]:
+        """A header, every row with the name of its table, and a last line that counts them. The audit log tells who asked."""
+        with transaction(self._engine) as connection:
+            note(connection, actor, "data exported", {"dag_id": dag_id})
+        yield {"format": FORMAT, "version": VERSION, "dag_id": dag_id, "exported_at": now().isoformat(), "schema": HEAD}
+        count = 0
+        for table, row in self._rows(dag_id):
+            count += 1
+            yield {"table": short(table), "row": {name: _plain(value) for name, value in row.items()}}
+        yield {"rows": count}
+
+    def delete(self, dag_id: str, actor: str) -> Deleted:
+        """Delete all of it but what an action is being done about. Killed midway, the next call does the rest."""
+        gone = Deleted()
+        with transaction(self._engine) as connection:
+            note(connection, actor, "data deletion begun", {"dag_id": dag_id})
+        while self._some(dag_id, actor, gone):
+            pass
+        for table in _tables_of_dags():
+            query = select(table.c.id).where(table.c.dag_id == dag_id, *_not_of(table, dag_id))
+            while count := in_batches(self._engine, table, query, actor, dag_id=dag_id):
+                gone.rows += count
+        with transaction(self._engine) as connection:
+            gone.left = connection.execute(select(func.count()).select_from(incidents).where(incidents.c.dag_id == dag_id)).scalar_one()
+            told = {"incidents": gone.incidents, "rows": gone.rows, "knowledge": gone.knowledge, "audit": gone.audit, "left": gone.left}
+            note(connection, actor, "data deleted", {"dag_id": dag_id, **told})
+        return gone
+
+    def count(self, dag_id: str) -> dict[str, int]:
+        """Number of rows by table, as an export would have them."""
+        found: dict[str, int] = {}
+        for table, _ in self._rows(dag_id):
+            found[short(table)] = found.get(short(table), 0) + 1
+        return found
+
+    def _some(self, dag_id: str, actor: str, gone: Deleted) -> int:
+        """Delete some incidents with all that would not be found without them, in one transaction."""
+        may_go = or_(incidents.c.closed_at.is_not(None), at_rest())
+        query = select(incidents.c.id, incidents.c.fingerprint).where(incidents.c.dag_id == dag_id, may_go)
+        with transaction(self._engine) as connection:
+            chosen = connection.execute(query.order_by(incidents.c.id).limit(AT_ONCE).with_for_update(skip_locked=True)).all()
+            if not chosen:
+                return 0
+            ids, fingerprints = [row.id for row in chosen], _fingerprints(chosen)
+            gone.knowledge += forget_words(connection, fingerprints, _lines(connection, ids), actor)
+            gone.rows += connection.execute(delete(suggestions).where(suggestions.c.fingerprint.in_(fingerprints))).rowcount
+            gone.audit += erase(connection, ids, actor)
+            Rollups(self._engine).take_out(connection, ids)
+            for table in belonging():
+                gone.rows += connection.execute(delete(table).where(table.c.incident_id.in_(ids))).rowcount
+            connection.execute(delete(incidents).where(incidents.c.id.in_(ids)))
+            note(connection, actor, "forgotten", {"table": "incidents", "rows": len(ids), "dag_id": dag_id})
+        gone.incidents += len(ids)
+        return len(ids)
+
+    def _rows(self, dag_id: str) -> Iterator[tuple[Table, Mapping[str, Any]]]:
+        last, seen = 0, set[str]()
+        while page := self._page(incidents, incidents.c.dag_id == dag_id, incidents.c.id > last):
+            last = page[-1]["id"]
+            yield from ((incidents, row) for row in page)
+            fresh = sorted({row["fingerprint"] for row in page} - seen - {""})
+            seen |= set(fresh)
+            for table, which in _with([row["id"] for row in page], fresh):
+                yield from ((table, row) for row in self._all(table, which))
+        for table in _tables_of_dags():
+            yield from ((table, row) for row in self._all(table, table.c.dag_id == dag_id, *_not_of(table, dag_id)))
+
+    def _all(self, table: Table, *which: ColumnElement[bool]) -> Iterator[Mapping[str, Any]]:
+        last = 0
+        while page := self._page(table, *which, table.c.id > last):
+            last = page[-1]["id"]
+            yield from page
+
+    def _page(self, table: Table, *which: ColumnElement[bool]) -> Sequence[Mapping[str, Any]]:
+        with transaction(self._engine, reading=True) as connection:
+            return connection.execute(select(table).where(*which).order_by(table.c.id).limit(AT_ONCE)).mappings().all()  # type: ignore[return-value]
+
+
+def _with(ids: Sequence[int], fingerprints: Sequence[str]) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+    """Where else there is something about these incidents."""
+    yield from ((table, table.c.incident_id.in_(ids)) for table in (*belonging(), audit))
+    yield suggestions, suggestions.c.fingerprint.in_(fingerprints)
+    yield knowledge, knowledge.c.fingerprint.in_(fingerprints)
+    names = select(knowledge.c.name).where(knowledge.c.fingerprint.in_(fingerprints))
+    yield knowledge_history, knowledge_history.c.name.in_(names)
+
+
+def _tables_of_dags() -> list[Table]:
+    """Tables other than that of incidents with a column for a DAG."""
+    return [table for table in metadata.sorted_tables if "dag_id" in table.c and table is not incidents]
+
+
+def _not_of(table: Table, dag_id: str) -> list[ColumnElement[bool]]:
+    """Not what belongs to an incident of this DAG, which is dealt with already."""
+    if "incident_id" not in table.c:
+        return []
+    return [table.c.incident_id.not_in(select(incidents.c.id).where(incidents.c.dag_id == dag_id))]
+
+
+def _fingerprints(chosen: Sequence[Any]) -> list[str]:
+    return sorted({row.fingerprint for row in chosen} - {""})
+
+
+def _lines(connection: Connection, ids: Sequence[int]) -> set[str]:
+    """Lines of the evidence that are long enough to be known again."""
+    columns = (occurrences.c.message, occurrences.c.traceback, occurrences.c.log_tail)
+    texts = connection.execute(select(*columns).where(occurrences.c.incident_id.in_(ids))).all()
+    lines = (line.strip() for row in texts for text in row for line in text.splitlines())
+    return {line for line in lines if len(line) >= QUOTED}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,137 @@
+"""``doctor`` tells what an installation lacks for production, and what to do about it."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run
+from tests.simulated_airflow import SimulatedAirflow
+from tests.tick.scene import airflow, sign_in
+
+from airflow_oncall import conf
+from airflow_oncall.capture.logs.polling import health_cursor
+from airflow_oncall.cli import production
+from airflow_oncall.cli.doctor import Finding, Patient, examine
+from airflow_oncall.measures import TICK, after_tick
+from airflow_oncall.store.records import now
+from airflow_oncall.store.sql import Store
+
+__all__ = ["airflow"]
+Check = Callable[[Patient], str]
+Usage = namedtuple("Usage", "total used free")
+
+
+def finding(check: Check) -> Finding:
+    (found,) = examine((check,))
+    return found
+
+
+def policy_with(home: Path, lines: str) -> None:
+    file = home / "include" / "oncall" / "policy.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text((conf.shipped_include() / "policy.yaml").read_text() + lines)
+
+
+def advised(check: Check) -> str:
+    """What is wrong; fails where nothing is, or where nothing is said of what to do."""
+    found = finding(check)
+    assert found.is_advice
+    assert found.ok, "advice fails nothing"
+    assert found.mend
+    return found.text
+
+
+def content(check: Check) -> str:
+    """What is said where all is well."""
+    found = finding(check)
+    assert found.ok
+    assert not found.is_advice, found.text
+    return found.text
+
+
+def test_a_file_is_no_store_for_several_hosts(deployment: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
+    assert content(production.database) == "sqlite with LocalExecutor"
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    assert "CeleryExecutor may run tasks on others" in advised(production.database)
+
+
+def test_a_full_disk_is_told(deployment: Store, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert str(home) in content(production.disk)
+    monkeypatch.setattr("shutil.disk_usage", lambda place: Usage(10, 9, 100_000))
+    assert f"{home} has 0.0 GiB free" in advised(production.disk)
+
+
+def test_stopped_repairs_and_shadow_mode_are_told(deployment: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert content(production.mode).startswith("ask:")
+    monkeypatch.setenv("AIRFLOW__ONCALL__MODE", "shadow")
+    assert "nothing is repaired" in advised(production.mode)
+    deployment.switch.stop("ada", "the vendor migrates")
+    assert "ada stopped all repairs" in advised(production.mode)
+
+
+def test_somebody_should_be_told(deployment: Store, home: Path) -> None:
+    assert "nobody is told" in advised(production.people)
+    policy_with(home, "routes: {default: [{classpath: some.Notifier}]}\napprovers: [ada]\n")
+    assert content(production.people).endswith("answered by: ada")
+
+
+def test_questions_that_nobody_answers_are_told(deployment: Store) -> None:
+    assert content(production.questions) == "none has waited for more than 12 hours"
+
+
+def test_what_is_kept_for_ever_is_told(deployment: Store, home: Path) -> None:
+    policy_with(home, "retention: {closed_incidents: null}\n")
+    assert advised(production.retention) == "closed incidents are kept for ever"
+
+
+def test_a_model_should_be_in_service(deployment: Store) -> None:
+    assert advised(production.models) == "none is in service yet"
+
+
+def test_triage_should_have_run_lately(deployment: Store) -> None:
+    assert advised(production.triage) == "it has never run"
+    after_tick(deployment, 1.5)
+    assert content(production.triage).endswith("for 1.5 s")
+    deployment.cursors.set(TICK, {"at": (now() - timedelta(hours=2)).isoformat(), "seconds": 1.5})
+    assert "it last ran at" in advised(production.triage)
+
+
+def test_failures_that_wait_are_told(deployment: Store, home: Path) -> None:
+    assert content(production.queue) == "0 incidents are due, the spool is empty"
+    spool = home / "oncall" / "spool"
+    spool.mkdir(parents=True)
+    (spool / "waiting.jsonl").write_text("{}\n")
+    assert "bytes of failures wait" in advised(production.queue)
+
+
+def test_a_source_that_cannot_be_read_is_told(deployment: Store, home: Path) -> None:
+    sources = home / "include" / "oncall" / "sources.yaml"
+    sources.parent.mkdir(parents=True)
+    sources.write_text("sources:\n  - {name: warehouse, kind: postgres_files, path: /var/log/*.log}\n")
+    assert content(production.logs) == "1 sources, all of them can be read"
+    deployment.logs.commit(health_cursor("warehouse"), {}, {"unreadable_since": "2026-11-21T00:00:00+00:00"}, [])
+    assert advised(production.logs) == "warehouse cannot be read since 2026-11-21T00:00:00+00:00"
+
+
+def test_clocks_should_agree(deployment: Store, airflow: SimulatedAirflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_oncall.cli.doctor.open_api", lambda: sign_in(airflow.url))
+    assert content(production.clocks)
+    assert f"{airflow.url}/oncall/metrics" in content(production.monitoring)
+    later = now() + timedelta(minutes=5)
+    monkeypatch.setattr(production, "now", lambda: later)
+    assert "s apart" in advised(production.clocks)
+
+
+def test_advice_is_shown_with_what_to_do_and_fails_nothing(
+    deployment: Store, oncall: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "airflow_oncall.cli.doctor.examine", lambda: [Finding("triage", True, "it has never run", "unpause it", is_advice=True)]
+    )
+    assert oncall("doctor") == 0
+    assert capsys.readouterr().out == "advice triage: it has never run\n       -> unpause it\n"

@@ -1,0 +1,169 @@
+"""What is stored about a DAG is handed out whole, and deleted whole: nothing of its text is left, wherever it was taken over."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, make_url, select, update
+from tests.cast import MIDNIGHT, NIGHTLY_ORDERS, vendor_was_down
+from tests.databases import Databases, fresh_store
+
+from airflow_oncall.incident import Decision, Evidence, LogEvent, State, TaskRef, Verdict
+from airflow_oncall.store import dag_data
+from airflow_oncall.store.dag_data import DagData
+from airflow_oncall.store.engine import engine_for
+from airflow_oncall.store.knowledge import Draft
+from airflow_oncall.store.records import now
+from airflow_oncall.store.sql import Store
+from airflow_oncall.store.suggestions import Suggested
+from airflow_oncall.store.tables import incidents, metadata
+
+OWN = "customer Ada Lovelace is unknown to the vendor"
+"""Text that must not outlive the data of the DAG it came from."""
+THEIRS = replace(vendor_was_down, ref=TaskRef("billing", "manual__1", "send"), fingerprint="billing-503")
+
+
+def fill(store: Store, runs: int = 3) -> None:
+    """Incidents of two DAGs, those of ``nightly`` with text of their own in every place that takes some over."""
+    for number in range(runs):
+        ref = replace(NIGHTLY_ORDERS, run_id=f"run-{number}")
+        evidence = Evidence(("ValueError",), OWN, f"Traceback\nValueError: {OWN}")
+        incident_id = store.intake.record(replace(vendor_was_down, ref=ref, fingerprint="ada", evidence=evidence))
+        assert incident_id is not None
+        store.labels.give_feedback(incident_id, "ann", comment=f"look: {OWN}")
+    store.intake.record(THEIRS)
+    read = {"line": 1}
+    store.logs.commit("pg", {}, read, [LogEvent("pg", "1", MIDNIGHT, OWN, "ada-log", ref=NIGHTLY_ORDERS, try_number=1)])
+    store.logs.remember_key("key-1", NIGHTLY_ORDERS, 1)
+    store.intake.request_sweep("nightly", "run-0")
+    entry = {"name": "ada", "category": "data_quality", "fingerprint": "ada", "confidence": 0.7}
+    for notes in (f"it said {OWN}", "call the vendor", f"again: {OWN}"):
+        store.knowledge.write([Draft("ada", {**entry, "example": OWN, "notes": notes})], "ann", "edited")
+    store.knowledge.write([Draft("theirs", {**entry, "name": "theirs", "fingerprint": "billing-503", "example": "503"})], "ann", "added")
+    store.suggestions.put(Suggested("ada", "data_quality", OWN, [OWN], "test", "", now()))
+
+
+def close(store: Store, dag_id: str = "nightly") -> None:
+    with store.engine.begin() as connection:
+        values = {"state": str(State.RESOLVED), "closed_at": now(), "due_at": None}
+        connection.execute(update(incidents).where(incidents.c.dag_id == dag_id).values(values))
+
+
+def everything(store: Store) -> str:
+    """All rows of all tables, as one text."""
+    with store.engine.connect() as connection:
+        return json.dumps(
+            [dict(row) for table in metadata.sorted_tables for row in connection.execute(select(table)).mappings()], default=str
+        )
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """Two DAGs have failed, and are repaired."""
+    fill(store)
+    close(store)
+    return store
+
+
+def test_an_export_holds_every_row_about_the_dag_and_says_how_many(filled: Store) -> None:
+    lines = [json.loads(json.dumps(line)) for line in filled.dag_data.export("nightly", "ann")]
+    head, rows, end = lines[0], lines[1:-1], lines[-1]
+    assert (head["format"], head["version"], head["dag_id"]) == ("airflow-oncall-dag-data", 1, "nightly")
+    assert end == {"rows": len(rows)}
+    tables = {row["table"] for row in rows}
+    expected = {"incidents", "occurrences", "labels", "audit", "log_events", "task_keys", "sweep_requests", "knowledge", "suggestions"}
+    assert expected | {"knowledge_history"} <= tables
+    assert {row["row"]["dag_id"] for row in rows if "dag_id" in row["row"]} == {"nightly"}
+    assert "billing" not in json.dumps(rows)
+    assert [(row.actor, row.what) for row in filled.audit.rows(limit=1)] == [("ann", "data exported")]
+
+
+def test_an_export_names_no_row_twice(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dag_data, "AT_ONCE", 1)
+    rows = [json.dumps(line, sort_keys=True) for line in filled.dag_data.export("nightly", "ann")][1:-1]
+    assert len(rows) == len(set(rows)) == sum(filled.dag_data.count("nightly").values())
+
+
+def test_of_a_dag_that_nothing_is_known_about_there_is_nothing(filled: Store) -> None:
+    assert [line.get("rows") for line in filled.dag_data.export("unheard_of", "ann")] == [None, 0]
+    assert filled.dag_data.delete("unheard_of", "ann").incidents == 0
+
+
+def test_a_deletion_leaves_no_word_of_the_dag_and_everything_of_others(filled: Store) -> None:
+    gone = filled.dag_data.delete("nightly", "ann")
+    assert (gone.incidents, gone.knowledge, gone.left) == (4, 1, 0)
+    left = everything(filled)
+    assert OWN not in left
+    assert filled.dag_data.count("nightly") == {}
+    assert [one.ref.dag_id for one in filled.reading.incidents()] == ["billing"]
+    kept = filled.knowledge.get(["ada", "theirs"])
+    assert kept["theirs"].entry["example"] == "503"
+    assert "example" not in kept["ada"].entry
+    assert {change.entry.get("notes") for change in filled.knowledge.history("ada") if change.entry} == {None, "call the vendor"}
+
+
+def test_a_deletion_is_told_in_a_log_that_stays_whole(filled: Store) -> None:
+    filled.dag_data.delete("nightly", "ann")
+    found = filled.audit.verify()
+    assert found.problem == ""
+    assert found.erased > 0
+    newest = filled.audit.rows(limit=1)[0]
+    assert (newest.actor, newest.what, newest.detail["dag_id"], newest.detail["incidents"]) == ("ann", "data deleted", "nightly", 4)
+
+
+def test_what_something_is_being_done_about_stays(store: Store) -> None:
+    fill(store, runs=2)
+    close(store)
+    live = store.intake.record(replace(vendor_was_down, ref=replace(NIGHTLY_ORDERS, run_id="live"), fingerprint="live"))
+    assert live is not None
+    claimed = store.queue.claim(live, timedelta(minutes=3))
+    assert claimed is not None
+    decision = Decision(live, 1, Verdict.ASK, "clear_task", 1, 0.5, ("because",))
+    store.ledger.decided(claimed, decision, State.ASKED, 60, attempts=1)
+    store.queue.release(live)
+    gone = store.dag_data.delete("nightly", "ann")
+    assert gone.left == 1
+    assert [(one.id, one.state) for one in store.reading.incidents() if one.ref.dag_id == "nightly"] == [(live, State.ASKED)]
+    assert store.ledger.open_action(live) is not None
+
+
+def die_after(url: str, commits: int) -> None:
+    """Delete, and be killed right after so many commits."""
+    engine = engine_for(make_url(url), 30.0)
+    left = [commits]
+
+    def count(connection: Any) -> None:
+        if not connection.get_execution_options().get("oncall_reading"):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(engine, "commit", count)
+    dag_data.AT_ONCE = 1
+    DagData(engine).delete("nightly", "ann")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.mark.parametrize("commits", [1, 3, 6])
+def test_a_deletion_that_was_killed_is_finished_by_the_next(databases: Databases, kind: str, commits: int) -> None:
+    for store in fresh_store(databases, kind):
+        fill(store)
+        close(store)
+        url = store.engine.url.render_as_string(hide_password=False)
+        killed = multiprocessing.get_context("spawn").Process(target=die_after, args=(url, commits))
+        killed.start()
+        killed.join(120)
+        assert killed.exitcode == -signal.SIGKILL
+        assert store.audit.verify().problem == "", "what is gone is told, and nothing else is missing"
+        assert store.dag_data.count("nightly")
+        store.dag_data.delete("nightly", "ann")
+        assert OWN not in everything(store)
+        assert store.dag_data.count("nightly") == {}
+        assert store.audit.verify().problem == ""

@@ -1,0 +1,70 @@
+"""What Airflow's own Stats and traces are told while triage works."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.observability import stats
+from tests.tick.scene import ORDERS, Scene
+
+from airflow_oncall import telemetry
+from airflow_oncall.measures import METRICS, after_tick
+
+
+class Receiver:
+    """A Stats backend that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.counted: list[tuple[str, dict[str, str]]] = []
+        self.gauges: dict[str, float] = {}
+        self.timed: dict[str, Any] = {}
+
+    def incr(self, stat: str, count: int = 1, rate: float = 1, *, tags: dict[str, str] | None = None) -> None:
+        self.counted.append((stat, tags or {}))
+
+    def gauge(self, stat: str, value: float, rate: float = 1, delta: bool = False, *, tags: dict[str, str] | None = None) -> None:
+        self.gauges[stat] = value
+
+    def timing(self, stat: str, dt: Any, *, tags: dict[str, str] | None = None) -> None:
+        self.timed[stat] = dt
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Receiver:
+    """Airflow's Stats, as they are set up in a running task."""
+    receiver = Receiver()
+    monkeypatch.setattr("airflow.sdk._shared.observability.metrics.stats._backend", receiver)
+    assert stats.incr.__module__ == "airflow.sdk._shared.observability.metrics.stats"
+    return receiver
+
+
+def test_a_repair_is_counted_at_each_of_its_steps(failed: Scene, told: Receiver) -> None:
+    failed.tick()
+    failed.airflow.schedule()
+    failed.airflow.succeed(ORDERS)
+    failed.ticks()
+    counted = [one for one in told.counted if one[0].startswith("oncall.")]
+    assert ("oncall.decisions", {"verdict": "auto"}) in counted
+    assert ("oncall.actions", {"kind": "clear_task", "state": "done"}) in counted
+    assert ("oncall.outcomes", {"kind": "success"}) in counted
+
+
+def test_after_a_tick_all_metrics_are_told(scene: Scene, told: Receiver) -> None:
+    after_tick(scene.store, 2.5)
+    assert told.timed == {"oncall.tick": timedelta(seconds=2.5)}
+    always = {metric.name for metric in METRICS if not metric.labels}
+    assert always <= {name.removeprefix("oncall.") for name in told.gauges}
+    assert told.gauges["oncall.tick_duration_seconds"] == 2.5
+
+
+def test_nothing_is_counted_when_nothing_happened(told: Receiver) -> None:
+    telemetry.count("decisions", 0, verdict="auto")
+    assert told.counted == []
+
+
+def test_a_span_is_begun_and_ended_without_any_tracing() -> None:
+    with telemetry.span("tick"):
+        done = True
+    assert done
