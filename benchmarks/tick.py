@@ -1,7 +1,9 @@
 """One triage tick with much history in the store against the same tick with little: closed incidents must cost nothing.
 
-The tick sweeps, takes in a failed task instance, diagnoses, decides, clears and verifies it: the real code over a simulated Airflow.
-History is one such incident with all its rows, many times over.
+The tick sweeps, takes in two failed task instances, diagnoses, decides, clears and verifies them: the real code over a simulated
+Airflow. History is one such incident with all its rows, many times over, in the same DAGs: nine of ten, the newest, were members of
+storms, which are no evidence. One of the two fails as those did, the other as hardly any did: both have to look for what was seen of
+their like.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from benchmarks.claims import postgres, url_of
 from benchmarks.measuring import Result, medians_in_turn, result
 
 SMALL, LARGE, ROUNDS = 1_000, 100_000, 25
-TEXT = "requests.exceptions.ConnectionError: ('Connection aborted.', ConnectionResetError(104, 'Connection reset by peer'))"
+COMMON = "requests.exceptions.ConnectionError: ('Connection aborted.', ConnectionResetError(104, 'Connection reset by peer'))"
+RARE = "requests.exceptions.ReadTimeout: HTTPSConnectionPool(host='vendor.example', port=443): Read timed out. (read timeout=30)"
+DAGS, STORM = 50, 1_000
+"""DAGs of the site, and members of one storm."""
 TABLES = ("incidents", "occurrences", "diagnoses", "decisions", "actions", "outcomes", "labels", "audit")
 UNIQUE = {"occurrences": ("key",)}
 REFERENCES = ("incident_id", "action_id")
@@ -73,29 +78,34 @@ def _stage(database: str, history: int) -> Callable[[int], None]:
     clock, numbers = SimulatedClock(START), count()
     store, airflow = Store.over(engine, "bench"), SimulatedSite(clock)
     triage = Triage(store, api_over(into(airflow)))
-    chain = ("requests.exceptions.ConnectionError",)
 
-    def play(_: int) -> None:
-        number = next(numbers)
-        ref = TaskRef(f"dag_{number % 50}", f"run_{number}", "load")
+    def fail(text: str) -> TaskRef:
+        number, chain = next(numbers), (text.partition(":")[0],)
+        ref = TaskRef(f"dag_{number % DAGS}", f"run_{number}", "load")
         airflow.hold(airflow.add(ref))
         ended_at = airflow.fail(ref).ended_at or clock.at
-        evidence = Evidence(chain, TEXT, operator="PythonOperator")
-        store.intake.record(Occurrence(ref, "listener", ended_at, 1, fingerprint=fingerprint(chain, TEXT, None), evidence=evidence))
+        evidence = Evidence(chain, text, operator="PythonOperator")
+        store.intake.record(Occurrence(ref, "listener", ended_at, 1, fingerprint=fingerprint(chain, text, None), evidence=evidence))
+        return ref
+
+    def play(*texts: str) -> None:
+        failed = [fail(text) for text in texts]
         triage.tick()
-        airflow.start(ref)
-        airflow.succeed(ref)
+        for ref in failed:
+            airflow.start(ref)
+            airflow.succeed(ref)
         clock.advance(EVERY)
         triage.tick()
-        airflow.forget_run(ref.dag_id, ref.run_id)
-        assert store.reading.incidents(limit=1)[0].state is State.RESOLVED
+        for ref in failed:
+            airflow.forget_run(ref.dag_id, ref.run_id)
+        assert {one.state for one in store.reading.incidents(limit=len(texts))} == {State.RESOLVED}
 
-    def round_of(number: int) -> None:
+    def round_of(_: int, *texts: str) -> None:
         with running_on(clock):
-            play(number)
+            play(*(texts or (COMMON, RARE)))
         clock.advance(timedelta(hours=1))
 
-    round_of(0)
+    round_of(0, COMMON)
     _multiply(engine, history)
     clock.advance(LATER)
     return round_of
@@ -106,9 +116,10 @@ def _multiply(engine: Any, times: int) -> None:
     from sqlalchemy import inspect, text
 
     with engine.begin() as connection:
+        _had_storms(connection, times // STORM + 1)
         columns = {name: [column["name"] for column in inspect(connection).get_columns(f"oncall_{name}")] for name in TABLES}
         for name in TABLES:
-            values = ", ".join(_value(name, column) for column in columns[name])
+            values = ", ".join(_of_storms(column, times) or _value(name, column) for column in columns[name])
             numbers = f"WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {times})"
             table = f"oncall_{name}"
             what = f"{numbers} SELECT {values} FROM numbers, {table} AS one"
@@ -119,9 +130,29 @@ def _multiply(engine: Any, times: int) -> None:
         connection.execute(text("ANALYZE"))
 
 
+def _had_storms(connection: Any, number: int) -> None:
+    """Storms that are over, numbered from 1."""
+    from sqlalchemy import insert
+
+    from airflow_oncall.store.records import now
+    from airflow_oncall.store.tables import storms
+
+    over = {"cause": "network", "state": "closed", "opened_at": now(), "closed_at": now()}
+    connection.execute(insert(storms), [over] * number)
+
+
 def _value(table: str, column: str) -> str:
     if column == "id" or column in REFERENCES:
         return f"one.{column} + {APART} * n"
     if column in UNIQUE.get(table, ()):
         return f"substr(one.{column}, 1, 40) || n"
     return f"one.{column} || n" if column == "run_id" else f"one.{column}"
+
+
+def _of_storms(column: str, times: int) -> str:
+    """What tells which of the copies were members of a storm."""
+    return {
+        "dag_id": f"'dag_' || n % {DAGS}",
+        "storm_id": f"CASE WHEN n > {times // 10} THEN 1 + n / {STORM} END",
+        "is_evidence": f"n <= {times // 10} AND one.is_evidence",
+    }.get(column, "")

@@ -47,12 +47,11 @@ with DAG(
     @task(trigger_rule="all_done", retries=3, retry_delay=timedelta(seconds=20))
     def act(**context: Any) -> str:
         """Carry out the answer; that nobody answered in time is one, too."""
-        from airflow_oncall.act.approval import answer, response_to
+        from airflow_oncall.act.approval import conclude
         from airflow_oncall.rest import open_api
         from airflow_oncall.store import open_store
 
-        asked, api = context["dag_run"].conf, open_api()
-        incident_id, number = int(asked["incident_id"]), int(asked["number"])
-        return answer(open_store(), api, incident_id, number, response_to(api, incident_id, number))
+        run = context["dag_run"]
+        return conclude(open_store(), open_api(), run.run_id, run.conf)
 
     question >> act()

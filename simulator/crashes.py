@@ -12,23 +12,28 @@ import random
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 from multiprocessing.connection import Connection as Channel
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, select
 
 from airflow_oncall.act.policy import Policy
 from airflow_oncall.brain import Brain
 from airflow_oncall.incident import TaskRef
+from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.records import action_of
 from airflow_oncall.store.sql import Store
+from airflow_oncall.store.tables import actions
 from airflow_oncall.triage.similar import SimilarTexts
-from simulator.clock import SimulatedClock, running_on
+from simulator.causes import OUTAGE, Trouble
+from simulator.clock import START, SimulatedClock, running_on
 from simulator.course import AUTO, Clear, Course, SimulatedSite, Story
-from simulator.site import draw_site
+from simulator.site import DAG_IDS, STEPS, TRIES, Plan, Site, draw_site
+from simulator.texts import held_out
 from simulator.triage import Triage, new_store, next_tick, shipped_policy, simulated_brain
 from simulator.wire import Answer, Wire, api_over, into
 from simulator.workers import over, run_at_once
@@ -36,7 +41,16 @@ from simulator.workers import over, run_at_once
 IN_TROUBLE = 1.0
 """Every run is in trouble, so that a tick has always something to do."""
 BUDGETS: dict[str, int | None] = {"attempts_per_task_instance": 5, "attempts_per_hour": 8, "storm_attempts_per_hour": None}
-"""So tight that they are used up all the time; members of storms have none of their own."""
+"""So tight that they are used up all the time; members of storms have none of their own at first."""
+WAVES: dict[str, int | None] = {"storm_attempts_per_hour": 4}
+"""Added when half of the kills are done: members of storms that are released have a budget of their own from then on."""
+STORMS: dict[str, int] = {"members": 5, "first_wave": 2}
+"""So small that :data:`STRUCK` runs make one."""
+STRUCK = 8
+"""Runs that an outage hits at once, beside the troubles of each by itself: of these, most are repaired in waves."""
+OUTAGES = timedelta(hours=2)
+"""Between two of them."""
+OUTAGE_LASTS = timedelta(minutes=5)
 LATEST_BOUNDARY = 300
 """Deaths are drawn evenly over the logarithm: as many among the first 17 boundaries as among all that follow, so that work goes on."""
 REQUEST = 5
@@ -50,23 +64,25 @@ AFTERWARDS = timedelta(days=7)
 MENDED_AFTER = timedelta(hours=1)
 """From a failure to a person who mends it, if triage has told."""
 HOUR = timedelta(hours=1)
-MARK = re.compile(r"\[oncall #[\d.]+\]")
+MARK = re.compile(r"\[oncall #[^\]]+\]")
 """Names the decision in the note that a clear writes."""
 
 
 def play(kills: int = 1000, seed: int = 1, database: str | None = None, say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
     """Kill triage so many times, let it finish, and give what Airflow has seen."""
     clock = SimulatedClock()
-    site, brain = draw_site(30, seed, in_trouble=IN_TROUBLE, by_hand=0), simulated_brain(rules_only=True)
+    site, brain = with_outages(draw_site(30, seed, in_trouble=IN_TROUBLE, by_hand=0)), simulated_brain(rules_only=True)
     with new_store(database) as store, running_on(clock):
         course = Course(site, clock, store)
         policy = shipped_policy()
-        policy = policy.model_copy(update={"budgets": policy.budgets.model_copy(update=BUDGETS)})
+        policy = budgeted(policy.model_copy(update={"storms": policy.storms.model_copy(update=STORMS)}), BUDGETS)
         killer = Killer(store.engine, course.airflow, brain, policy, random.Random(seed))
         course.on_final_failure = partial(_expect_a_person, course)
         _warm(course, store, brain, policy)
         rounds = 0
         while killer.killed < kills and clock.at < site.ends_at:
+            if killer.killed >= kills / 2:
+                killer.policy = budgeted(policy, WAVES)
             _round(course, killer, store, deadly=True)
             rounds += 1
             if rounds % 100 == 0:
@@ -76,7 +92,32 @@ def play(kills: int = 1000, seed: int = 1, database: str | None = None, say: Cal
         ends_at = clock.at + AFTERWARDS
         while clock.at < ends_at and _left(course):
             _round(course, killer, store, deadly=False)
-        return {"n": killer.killed, "ticks": killer.ticks, "boundaries": dict(killer.died_at)} | check(course, policy)
+        deaths = {"n": killer.killed, "ticks": killer.ticks, "boundaries": dict(killer.died_at)}
+        return deaths | check(course, killer.policy, waves_of(store))
+
+
+def with_outages(site: Site) -> Site:
+    """The site with runs of several DAGs that fail at once and of one cause, again and again."""
+    count = (site.ends_at - START) // OUTAGES
+    plans = (_struck(START + OUTAGES * (0.5 + number), dag_id) for number in range(count) for dag_id in DAG_IDS[:STRUCK])
+    return replace(site, plans=tuple(sorted((*site.plans, *plans), key=lambda plan: plan.starts_at)))
+
+
+def _struck(at: datetime, dag_id: str) -> Plan:
+    trouble = Trouble(OUTAGE, held_out()[OUTAGE.kind][0], until=at + OUTAGE_LASTS)
+    return Plan(TaskRef(dag_id, f"struck__{at.isoformat()}", STEPS[-1]), at, 0, (), trouble, (5.0,) * TRIES, 0.1, False, False, 60.0)
+
+
+def budgeted(policy: Policy, budgets: Mapping[str, int | None]) -> Policy:
+    """The policy with other budgets."""
+    return policy.model_copy(update={"budgets": policy.budgets.model_copy(update=dict(budgets))})
+
+
+def waves_of(store: Store) -> frozenset[tuple[TaskRef, int]]:
+    """Tries that were cleared as part of a wave: the one thing that Airflow cannot know."""
+    with transaction(store.engine, reading=True) as connection:
+        rows = connection.execute(select(actions).where(actions.c.in_wave)).mappings().all()
+    return frozenset((one.ref, one.answers_try) for one in map(action_of, rows))
 
 
 def _round(course: Course, killer: Killer, store: Store, *, deadly: bool) -> None:
@@ -118,8 +159,8 @@ def _left(course: Course) -> list[Story]:
     return [story for story in waiting if story.plan.ref not in told and str(story.plan.ref) not in asked]
 
 
-def check(course: Course, policy: Policy) -> dict[str, Any]:
-    """Read from the simulated Airflow: its task instances, and every clear it was asked for."""
+def check(course: Course, policy: Policy, waves: Collection[tuple[TaskRef, int]] = ()) -> dict[str, Any]:
+    """Read from the simulated Airflow: its task instances, and every clear it was asked for. ``waves``: tries cleared as part of one."""
     clears = course.airflow.cleared
     failed = [story for story in course.stories.values() if story.failed_at]
     return {
@@ -128,7 +169,8 @@ def check(course: Course, policy: Policy) -> dict[str, Any]:
         "repaired": sum(story.succeeded and story.by == AUTO for story in failed),
         "lost": sum(story.failed_at is not None for story in _left(course)),
         "double": _double(course),
-        "over_budget": _over_budget(clears, policy),
+        "in_waves": sum((one.ref, one.try_number) in waves for one in clears),
+        "over_budget": _over_budget(clears, policy, waves),
     }
 
 
@@ -139,14 +181,21 @@ def _double(course: Course) -> int:
     return sum(count - 1 for count in (*tries.values(), *decisions.values()))
 
 
-def _over_budget(clears: list[Clear], policy: Policy) -> int:
-    """Clears that no budget could have allowed. A clear was decided on between its failure and its time."""
-    here: Counter[Any] = Counter()
+def _over_budget(clears: list[Clear], policy: Policy, waves: Collection[tuple[TaskRef, int]]) -> int:
+    """Clears beyond what a task instance may have ever, or what all may have in the hour up to each of them.
+
+    That hour is exact: an action counts from when it is planned until an hour after it is done, and its clear lies between.
+    """
+    budgets = policy.budgets
+    most = {True: budgets.storm_attempts_per_hour, False: budgets.attempts_per_hour}
+    here: Counter[TaskRef] = Counter()
     over = 0
     for clear in clears:
         here[clear.ref] += clear.attempts
-        surely = sum(one.attempts for one in clears if one.failed_at >= clear.at - HOUR and one.at <= clear.at)
-        over += here[clear.ref] > policy.budgets.attempts_per_task_instance or surely > policy.budgets.attempts_per_hour
+        in_wave = (clear.ref, clear.try_number) in waves
+        alike = (one for one in clears if ((one.ref, one.try_number) in waves) == in_wave)
+        used = sum(one.attempts for one in alike if clear.at - HOUR < one.at <= clear.at)
+        over += here[clear.ref] > budgets.attempts_per_task_instance or used > (most[in_wave] or 0)
     return over
 
 

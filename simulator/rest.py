@@ -259,7 +259,7 @@ def post_run(airflow: RestWorld, _query: Query, body: Body, dag_id: str) -> Any:
     key = (dag_id, body["dag_run_id"])
     if key in airflow.runs:
         raise Refused(409, f"A DagRun with run_id {key[1]} exists already")
-    run = airflow.runs[key] = Run(*key, state="queued", updated_at=airflow.now(), conf=body.get("conf") or {})
+    run = airflow.runs[key] = Run(*key, state="queued", updated_at=airflow.now(), run_after=airflow.now(), conf=body.get("conf") or {})
     airflow.mutations.append(Mutation("trigger", "/".join(key), body))
     return _run_json(run)
 

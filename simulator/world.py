@@ -232,7 +232,7 @@ class World:
         one.state, one.started_at, one.ended_at, one.updated_at = "running", self.now(), None, self.now()
         one.version = self.dags[one.ref.dag_id].version
         run = self.runs[one.ref.dag_id, one.ref.run_id]
-        run.state, run.ended_at = "running", None
+        run.state, run.ended_at, run.started_at = "running", None, run.started_at or self.now()
 
     def _end(self, one: TaskInstance, state: str) -> None:
         if one.state == state:
@@ -246,7 +246,7 @@ class World:
         one.state, one.updated_at = None, self.now()
         run = self.runs[one.ref.dag_id, one.ref.run_id]
         if run.state in ("success", "failed"):
-            run.state, run.ended_at, run.updated_at = "queued", None, self.now()
+            run.state, run.ended_at, run.updated_at, run.started_at = "queued", None, self.now(), None
 
     @staticmethod
     def _remember(one: TaskInstance) -> None:

@@ -78,14 +78,17 @@ class Facts:
 
         return self._ask(("backfill", dag_id), lambda: _unless_refused(running, False))
 
-    def run_age(self, api: AirflowApi, ref: TaskRef) -> timedelta | None:
-        """How long ago the run began; ``None`` where that is not known."""
+    def run_began(self, api: AirflowApi, ref: TaskRef, noted: Callable[[TaskRef], datetime | None]) -> datetime | None:
+        """When the run began first; ``None`` where that is not known.
+
+        A clear of what failed has Airflow forget it, so what was ``noted`` before counts as well.
+        """
 
         def began() -> datetime | None:
-            return api.run(ref.dag_id, ref.run_id).started_at
+            now_said = _unless_refused(lambda: api.run(ref.dag_id, ref.run_id).started_at, None)
+            return min(filter(None, (now_said, noted(ref))), default=None)
 
-        at = self._ask(("run", ref.dag_id, ref.run_id), lambda: _unless_refused(began, None))
-        return max(now() - at, timedelta(0)) if at else None
+        return self._ask(("run", ref.dag_id, ref.run_id), began)
 
     def changed_code(self, api: AirflowApi, ref: TaskRef) -> bool:
         """Whether a re-run would run other code than what failed.

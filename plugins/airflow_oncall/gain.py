@@ -38,19 +38,11 @@ def gain_of(store: Store) -> Gain | None:
 
 
 def _within_the_time(drawn: Sequence[Drawn]) -> Trials:
-    """Those that succeeded while the left-out ones were left alone."""
-    good = sum(_in_time(one) for one in drawn)
+    """Those that had succeeded by the time until which the left-out ones were left alone: the same time for both arms."""
+    good = sum(one.succeeded_at is not None and one.succeeded_at - one.decided_at <= LEFT_OUT for one in drawn)
     return Trials(good, len(drawn) - good)
 
 
-def _in_time(one: Drawn) -> bool:
-    if one.resolved_at is None:
-        return False
-    if one.arm == HOLDOUT:  # seldom looked at, so its time is not exact: what needed no second decision counts for it
-        return one.is_last
-    return one.resolved_at - one.decided_at <= LEFT_OUT
-
-
 def _median(drawn: Sequence[Drawn]) -> float | None:
-    took = [(one.resolved_at - one.decided_at).total_seconds() / 60 for one in drawn if one.resolved_at]
+    took = [(one.succeeded_at - one.decided_at).total_seconds() / 60 for one in drawn if one.succeeded_at]
     return round(median(took), 1) if took else None

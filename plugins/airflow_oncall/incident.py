@@ -393,7 +393,17 @@ class Action:
     @property
     def mark(self) -> str:
         """What the note on the task instance carries, so that a crash can be reconciled from Airflow."""
-        return f"[oncall #{self.incident_id}.{self.decision_number}]"
+        return f"[oncall #{self.incident_id}.{self.decision_number} {self._moment}]"
+
+    @property
+    def own_run_id(self) -> str:
+        """Of the run in which it is asked about, or which does it: Airflow starts a run of one id once."""
+        return f"oncall-{self.incident_id}-{self.decision_number}-{self._moment}"
+
+    @property
+    def _moment(self) -> str:
+        # Airflow keeps its runs and notes when the store is replaced or set back, and then the same numbers come again.
+        return f"{self.planned_at:%Y%m%dT%H%M%S%f}"
 
 
 @dataclass(frozen=True)
@@ -406,6 +416,8 @@ class Outcome:
     try_number: int
     action_id: int | None = None
     detail: str = ""
+    ended_at: datetime | None = None
+    """When Airflow says that the try ended which succeeded; ``None`` where none did, or Airflow does not say."""
 
 
 @dataclass(frozen=True)

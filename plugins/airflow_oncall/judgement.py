@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from airflow_oncall import conf
 from airflow_oncall.act import verify
-from airflow_oncall.act.decide import Situation, decide, effective_of, is_held, otherwise
-from airflow_oncall.act.guards import AGAIN_SECONDS, limits_in_force
+from airflow_oncall.act.decide import Situation, decide, effective_of, holding, is_held, otherwise
+from airflow_oncall.act.guards import AGAIN_SECONDS, Hold, limits_in_force
 from airflow_oncall.act.policy import Policy
 from airflow_oncall.act.policy_file import read_policy
 from airflow_oncall.brain import Brain, load_brain
@@ -68,6 +68,8 @@ class Judged(NamedTuple):
     attempts: int
     limits: tuple[Limit, ...] = ()
     """What the action must fit into when it is planned."""
+    hold: Hold | None = None
+    """What has it wait as soon as nobody has to be asked any more."""
 
 
 Agreement = Callable[[Judged], Judged | None]
@@ -140,6 +142,10 @@ class Judgement:
         instead = otherwise(situation, self.policy)
         return self._decided(api, incident, diagnosis, draws=draws, action=instead) if instead else (situation, decision)
 
+    def has_backfill(self, api: AirflowApi, dag_id: str) -> bool:
+        """Whether a backfill of the DAG has its repairs wait."""
+        return self.policy.risk.backfill == "wait" and self._facts.has_backfill(api, dag_id)
+
     def settle(self, api: AirflowApi, incident: Incident, agreed: Agreement = lambda judged: judged) -> Incident | None:
         """Decide and store it, with the action it plans, in one transaction; or have the incident wait for what holds it.
 
@@ -181,8 +187,10 @@ class Judgement:
         wait = decision.wait_seconds if decision.verdict is Verdict.WAIT else 0
         attempts = 0 if decision.action == ActionKind.ESCALATE else situation.attempts
         policy = effective_of(situation, self.policy)
-        limits = limits_in_force(situation, policy, str(decision.action)) if _would_act(decision) else ()
-        return Judged(decision, _STATE_AFTER[decision.verdict], wait, attempts, limits)
+        kind, acts = str(decision.action), _would_act(decision)
+        limits = limits_in_force(situation, policy, kind) if acts else ()
+        hold = holding(situation, self.policy, kind, Verdict.AUTO) if acts else None
+        return Judged(decision, _STATE_AFTER[decision.verdict], wait, attempts, limits, hold)
 
     def _fetch_log(self, api: AirflowApi, incident: Incident, seen: Occurrence) -> str:
         """The try's log tail, stored with its occurrence; a log that cannot be had is no reason to stop."""

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from airflow_oncall.act import assignment, killswitch
 from airflow_oncall.act.actions.base import Impossible, PlanContext
-from airflow_oncall.act.actions.registry import plan
+from airflow_oncall.act.actions.registry import for_member, plan
 from airflow_oncall.act.breaker import look_back
 from airflow_oncall.act.decide import RERUNS, action_kind, declaration, effective_of
 from airflow_oncall.act.economics import posterior
@@ -23,7 +23,7 @@ from airflow_oncall.act.situation import CRITICAL, AdaptedBar, Situation
 from airflow_oncall.brain import Brain
 from airflow_oncall.facts import Facts
 from airflow_oncall.incident import ActionKind, Diagnosis, Incident, Kind, OutcomeKind
-from airflow_oncall.knowledge.base import KnowledgeBase
+from airflow_oncall.knowledge.base import Alike, KnowledgeBase
 from airflow_oncall.rest import AirflowApi, TaskView
 from airflow_oncall.store.experiments import THOMPSON
 from airflow_oncall.store.outcomes import Experience
@@ -34,6 +34,8 @@ from airflow_oncall.triage.severity import severity
 
 MOST_COUNTED = 100
 """Task instances that cannot run are counted up to here, or up to what the policy asks about."""
+DRAWN_FROM = 500
+"""Newest decisions of each arm of an experiment that its next draw goes by: more would hardly make it surer, and cost time."""
 SHOWN = 3
 """Remedies named in a decision's reasons."""
 
@@ -73,8 +75,8 @@ class Situations:
             is_critical=CRITICAL in task.tags,
             action=action,
         )
-        drawn = self._drawn(declared, policy) if draws else declared
-        return self._counted(self._compared(self._expected(api, policy, brain, drawn, task)), policy)
+        drawn = _in_wave(self._drawn(declared, policy) if draws else declared, policy)
+        return self._counted(self._expected(api, policy, brain, drawn, task), policy)
 
     def risks(self, api: AirflowApi, situation: Situation, kind: str) -> Situation:
         """The same with what only matters where something would be done, and costs calls; ``kind``: of the action."""
@@ -85,7 +87,7 @@ class Situations:
             minutes=minutes if minutes is not None else self._minutes_of_the_failed_try(situation.incident),
             never_succeeded=bool(ref.task_id) and self._facts.never_succeeded(api, ref),
             has_backfill=self._facts.has_backfill(api, ref.dag_id),
-            run_age=self._facts.run_age(api, ref),
+            run_began=self._facts.run_began(api, ref, self._store.reading.run_began),
             changed_code=self._facts.changed_code(api, ref),
         )
 
@@ -97,7 +99,7 @@ class Situations:
             return declared
         experiment = self._store.experiments.running(category, incident.fingerprint)
         if experiment:
-            results = self._store.experiments.trials(experiment) if experiment.assignment == THOMPSON else {}
+            results = self._store.experiments.trials(experiment, DRAWN_FROM) if experiment.assignment == THOMPSON else {}
             draw = assignment.experimental(experiment, incident.ref.key, rule, results)
         else:
             critical = declared.is_critical
@@ -119,14 +121,17 @@ class Situations:
         found = effective_of(bare, policy)
         rule, kind = found.rule(diagnosis.category), action_kind(bare, found)
         ranking = brain.recommend(diagnosis, self._circumstances(incident))
-        seen = self._store.outcomes.experience(incident, diagnosis.category)
+        alike = self._alike(incident, diagnosis)
+        seen = self._store.outcomes.experience(incident, diagnosis.category, without=alike.fingerprints)
         remedy = Remedy(kind, waits=bool(kind != ActionKind.CLEAR_RUN and rule and rule.wait_seconds))
         downstream = self._facts.waiting(api, incident.ref, max(MOST_COUNTED, policy.risk.downstream + 1))
         return replace(
             bare,
             chance=next((one.probability for one in ranking if one.remedy == remedy), None),
             statistic=statistic(seen.get(kind, {}), is_rerun=kind in RERUNS),
-            advice=", ".join(f"{one.remedy} {one.probability:.0%}" for one in _learned(ranking, seen)[:SHOWN]),
+            advice=", ".join(f"{one.remedy} {one.probability:.0%}" for one in _learned(ranking, alike, seen)[:SHOWN]),
+            alike=alike.lines,
+            alike_statistics=alike.evidence,
             parameters=rule.parameters if rule else {},
             downstream=downstream,
             severity=_severity(diagnosis, CRITICAL in task.tags, downstream),
@@ -134,13 +139,11 @@ class Situations:
             adapted=self._adapted(diagnosis.category, kind, policy),
         )
 
-    def _compared(self, situation: Situation) -> Situation:
-        """The same with what is known of its like."""
-        incident = situation.incident
+    def _alike(self, incident: Incident, diagnosis: Diagnosis) -> Alike:
+        """What is known of its like."""
         seen = self._store.reading.occurrences(incident.id)
-        text = seen[-1].evidence.text if seen else "\n".join(situation.diagnosis.evidence)  # an invented incident has none
-        found = self.knowledge.similar_to(incident.fingerprint, text)
-        return replace(situation, alike=found.lines, alike_statistics=found.evidence)
+        text = seen[-1].evidence.text if seen else "\n".join(diagnosis.evidence)  # an invented incident has none
+        return self.knowledge.similar_to(incident.fingerprint, text)
 
     def _counted(self, situation: Situation, policy: Policy) -> Situation:
         found = effective_of(situation, policy)
@@ -173,12 +176,21 @@ class Situations:
         return round(timedelta(seconds=duration) / timedelta(minutes=1), 3) if duration is not None else None
 
 
-def _learned(ranking: Sequence[Recommendation], seen: Experience) -> list[Recommendation]:
-    """The models' ranking, each remedy corrected by how it ended before."""
+def _in_wave(situation: Situation, policy: Policy) -> Situation:
+    """The same; of a member that follows a storm's probe, with what is to be done about each of them."""
+    found = effective_of(situation, policy)
+    rule, kind = found.rule(situation.diagnosis.category), action_kind(situation, found)
+    own = for_member(kind, rule.parameters if rule else {}) if situation.in_wave else kind
+    return situation if own == kind else replace(situation, action=own, arm="")
+
+
+def _learned(ranking: Sequence[Recommendation], alike: Alike, seen: Experience) -> list[Recommendation]:
+    """The models' ranking, each remedy corrected by how it ended before, as decisions are."""
 
     def corrected(one: Recommendation) -> float:
         kind = one.remedy.kind
-        return posterior(one.probability, statistic(seen.get(kind, {}), is_rerun=kind in RERUNS))
+        before = posterior(one.probability, alike.evidence.get(kind))
+        return posterior(before, statistic(seen.get(kind, {}), is_rerun=kind in RERUNS))
 
     return sorted((replace(one, probability=corrected(one)) for one in ranking), key=lambda one: -one.probability)
 

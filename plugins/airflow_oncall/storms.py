@@ -3,9 +3,10 @@
  1 gather   many undiagnosed incidents with one fingerprint: one is diagnosed, all are held as members of its cause's storm
  2 hold     a diagnosed incident whose cause (category and shared resource) many others have, or a storm already has, is held
  3 probe    one member goes the ordinary way: decided, asked about or repaired, followed to its end
- 4 release  the probe succeeded: waves follow, each larger than the one before, within the hour's budget, by ordinary decisions
- 5 wait     the probe, or half a wave, failed again: the members it cost are held again, the next probe comes later
- 6 hand over  too many probes failed: people are told once and asked once, about the storm; what they approve probes again
+ 4 release  the probe ran and succeeded: waves follow, each larger than the one before, within the hour's budget, by ordinary decisions
+ 5 wait     the probe, or half a wave, failed again: what is left of the wave is held again, the next probe comes later
+ 6 hand over  too many probes failed: people are told once and asked once, about the storm; what they approve probes again, and when
+    that fails, too, they are told and asked anew
  7 one question, one answer: it holds for every member that would be asked about; meanwhile those are held
  8 a member that a person runs, marks or deletes meanwhile goes its own way; one that fails anew is diagnosed anew
  9 close    no member is held or under way; what was left to people is told once
@@ -18,13 +19,30 @@ import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from airflow_oncall.act.decide import declaration, is_held
+from airflow_oncall.act.approval import may_answer
+from airflow_oncall.act.decide import RERUNS, declaration, held_by, is_held
 from airflow_oncall.act.effective import effective, subject_of
 from airflow_oncall.act.escalate import tell_of_storm
 from airflow_oncall.act.guards import hourly
 from airflow_oncall.act.notify.quiet import seconds_until, silence
+from airflow_oncall.act.resting import resting
+from airflow_oncall.act.verify import look
 from airflow_oncall.errors import AirflowApiError, NotFound
-from airflow_oncall.incident import Decision, Diagnosis, Incident, Kind, Occurrence, State, Storm, StormState, Verdict
+from airflow_oncall.incident import (
+    Action,
+    ActionState,
+    Decision,
+    Diagnosis,
+    Incident,
+    Kind,
+    Occurrence,
+    Outcome,
+    OutcomeKind,
+    State,
+    Storm,
+    StormState,
+    Verdict,
+)
 from airflow_oncall.judgement import Judged, Judgement
 from airflow_oncall.rest import AirflowApi
 from airflow_oncall.store.notices import Occasion
@@ -40,7 +58,8 @@ PACE = 300.0
 LONGEST_WAIT = 86_400
 CANDIDATES = 20
 """Tasks that are looked at for one that may be repaired without asking."""
-READY, ASKS, UNFIT = range(3)
+READY, ASKS, RESTS, UNFIT = range(4)
+HELD_SECONDS = 3600.0
 SHARING = frozenset(
     {
         "database_connectivity",
@@ -124,6 +143,10 @@ class StormWatch:
         """The decision in the light of the storm that it is a member of; ``None``: it is held until the storm's question is answered."""
         if storm is None or is_held(judged.decision):
             return judged
+        found = self._agreed(storm, incident, judged)
+        return found and found._replace(decision=replace(found.decision, basis={**found.decision.basis, "storm": storm.id}))
+
+    def _agreed(self, storm: Storm, incident: Incident, judged: Judged) -> Judged | None:
         verdict, is_probe = judged.decision.verdict, storm.probe_id == incident.id
         last_word = is_probe and storm.state is StormState.ESCALATED
         if last_word and verdict in (Verdict.AUTO, Verdict.WAIT):
@@ -135,14 +158,36 @@ class StormWatch:
         return judged
 
     def _answered(self, storm: Storm, incident: Incident, judged: Judged) -> Judged | None:
-        allowed = judged.decision.basis.get("approvers") or (storm.answered_by,)
-        if storm.answer == "approved" and storm.answered_by in allowed:
+        allowed = judged.decision.basis.get("approvers", ())
+        known = (storm.answered_by,)
+        if storm.answer == "approved" and (may_answer(known, allowed) or may_answer(self.store.storms.answered_as(storm), allowed)):
             return _approved(judged, storm.answered_by)
         if storm.probe_id == incident.id:
             return judged
         if storm.answer == "rejected":
             return _left(judged, f"The storm's question was answered with no by {storm.answered_by}.")
         return None if self.store.storms.progress(storm).asked or self._silence([incident.ref.dag_id]) else judged
+
+    def called_off(self, incident: Incident, action: Action | None = None) -> Incident | None:
+        """The member of a wave that was called off, held again without its plan; ``None``: it may go on.
+
+        What a person approved by itself goes on, and so does what was begun.
+        """
+        storm = self.store.storms.of(incident)
+        if storm is None or storm.state is StormState.RELEASING or storm.probe_id == incident.id:
+            return None
+        if action and (action.approved_by or self._was_begun(incident, action)):
+            return None
+        detail = f"held: its wave was called off, storm {storm.id} is {storm.state}"
+        if action:
+            return self.store.ledger.acted(incident, action, ActionState.DROPPED, detail, State.HELD, HELD_SECONDS)
+        return self.store.ledger.move(incident, State.HELD, due_in=HELD_SECONDS, detail=detail, what="held")
+
+    def _was_begun(self, incident: Incident, action: Action) -> bool:
+        """Whether Airflow, or an action of several steps, is no longer as it was when this was planned."""
+        standing = look(self.api, incident)
+        moved = standing.state != "failed" or standing.try_number != action.answers_try
+        return moved or (incident.looks > 0 and action.kind not in RERUNS)
 
     # the storm itself
 
@@ -161,7 +206,7 @@ class StormWatch:
         if probe is None or probe.state is State.CLOSED:
             self._choose(storm)
         elif probe.state in (State.RESOLVED, State.SELF_HEALED):
-            self._release(storm, self.store.storms.progress(storm))
+            self._proven(storm, probe)
         elif probe.storm_id != storm.id or probe.state is State.HELD:
             self._failed(storm, f"the probe (incident {probe.id}) failed again")
         elif probe.state is State.ESCALATED:
@@ -169,9 +214,22 @@ class StormWatch:
         elif probe.state is State.OBSERVED:
             self._observed(storm)
 
+    def _proven(self, storm: Storm, probe: Incident) -> None:
+        """Release the others, unless a person only marked the probe: then nothing ran, and another one has to show it."""
+        ended = self._outcome(storm, probe)
+        if ended and ended.try_number <= probe.try_number and not _is_repair(ended):
+            self._choose(storm)
+        else:
+            self._release(storm, self.store.storms.progress(storm))
+
+    def _outcome(self, storm: Storm, probe: Incident) -> Outcome | None:
+        """How the probe ended since it was chosen."""
+        seen = self.store.reading.outcomes(probe.id)[-1:]
+        return next((one for one in seen if one.seen_at >= (storm.since or storm.opened_at)), None)
+
     def _observed(self, storm: Storm) -> None:
         """Shadow mode, at least of the probe's DAG; it may have changed since."""
-        if storm.due_at and storm.due_at > now():
+        if _is_early(storm):
             return
         if self._candidate(storm)[0] < UNFIT:
             self._choose(storm)
@@ -179,15 +237,18 @@ class StormWatch:
             self.store.storms.move(storm, StormState.PROBING, "Shadow mode: it is observed, and nothing is done", PACE)
 
     def _waiting(self, storm: Storm) -> None:
-        if storm.due_at is None or storm.due_at <= now():
+        if not _is_early(storm):
             self._choose(storm)
 
     def _escalated(self, storm: Storm) -> None:
         probe = self.store.reading.incident(storm.probe_id) if storm.probe_id else None
-        if probe and probe.state is State.RESOLVED and self.store.storms.was_repaired(probe.id):
+        ended = self._outcome(storm, probe) if probe else None
+        if probe and probe.state is State.RESOLVED and ended and _is_repair(ended):
             self._release(storm, self.store.storms.progress(storm))
-        elif storm.due_at and storm.due_at > now():
+        elif _is_early(storm):
             return
+        elif probe and ended and ended.action_id and storm.held and _is_done_with(storm, probe):
+            self._hand_over(storm, f"probe {storm.probes} (incident {probe.id}) did not help, though a person was asked: {ended.detail}")
         elif self.store.storms.progress(storm).is_over:
             self.store.storms.move(storm, StormState.CLOSED, "every member has ended")
         else:
@@ -196,8 +257,9 @@ class StormWatch:
     def _releasing(self, storm: Storm) -> None:
         progress = self.store.storms.progress(storm)
         if progress.wave_failed:
-            self._failed(storm, f"{progress.failed} of wave {storm.wave} failed again")
-        elif progress.wave_succeeded:
+            said = f"{progress.failed} of wave {storm.wave} failed again"
+            self._failed(storm, said if progress.failed else f"nothing of wave {storm.wave} was seen to succeed")
+        elif progress.wave_succeeded or (progress.only_guarded and self.store.storms.guarded_dags(storm) <= self._resting(storm)):
             self._release(storm, progress)
 
     def _choose(self, storm: Storm) -> None:
@@ -211,15 +273,16 @@ class StormWatch:
     def _candidate(self, storm: Storm) -> tuple[int, Incident | None]:
         """How fit the fittest held member is for a probe, and which that is."""
         best: tuple[int, Incident | None] = (UNFIT, None)
-        for one in self.store.storms.candidates(storm, CANDIDATES):
-            fitness = self._fitness(one)
+        resting = self._resting(storm)
+        for one in self.store.storms.candidates(storm, CANDIDATES, resting):
+            fitness = self._fitness(one, resting)
             if best[1] is None or fitness < best[0]:
                 best = fitness, one
             if fitness == READY:
                 break
         return best
 
-    def _fitness(self, incident: Incident) -> int:
+    def _fitness(self, incident: Incident, resting: set[str]) -> int:
         try:
             task = self.api.task(incident.ref.dag_id, incident.ref.task_id)
         except NotFound:
@@ -228,8 +291,15 @@ class StormWatch:
         declared = declaration(task.tags, task.params)
         if task.is_paused or declared == "never" or policy.mode == "shadow":
             return UNFIT
+        if incident.ref.dag_id in resting or self.judgement.has_backfill(self.api, incident.ref.dag_id):
+            return RESTS
         asks = policy.always_ask or declared == "ask" or (policy.mode == "ask" and declared != "auto")
         return ASKS if asks else READY
+
+    def _resting(self, storm: Storm) -> set[str]:
+        """DAGs of members of which nothing is repaired for a while; of backfills only where one was met."""
+        found = resting(self.store, self.judgement.policy, self.store.storms.dags(storm))
+        return found | {dag_id for dag_id in self.store.storms.guarded_dags(storm) if self.judgement.has_backfill(self.api, dag_id)}
 
     def _release(self, storm: Storm, progress: Progress) -> None:
         policy = self.judgement.policy
@@ -238,9 +308,12 @@ class StormWatch:
         size = min(wave, budget.most - self.store.guards.used([budget])[budget.name].amount)
         if progress.is_over:
             self._close(storm, progress)
+        elif not budget.most:
+            self._hand_over(storm, f"the members cannot follow: budgets.{budget.name} is 0")
         elif size > 0:
             asking = not progress.asked and not self._silence(self.store.storms.dags(storm))
-            self.store.storms.release(storm, size, asking, f"wave {storm.wave + 1}: at most {size} members follow")
+            said = f"wave {storm.wave + 1}: at most {size} members follow"
+            self.store.storms.release(storm, size, asking, said, self._resting(storm))
 
     def _failed(self, storm: Storm, detail: str) -> None:
         policy = self.judgement.policy
@@ -254,9 +327,11 @@ class StormWatch:
 
     def _hand_over(self, storm: Storm, detail: str) -> None:
         """Tell people once, and let the question about one more probe be the only one."""
+        found = None if _is_early(storm) else self._candidate(storm)[1]
+        if found is None and storm.held:
+            return  # it waits, or another worker looks at its members
         if not self._told(storm, Occasion.HANDED_OVER, detail):
             return
-        found = self._candidate(storm)[1]
         if found:
             self.store.storms.probe(storm, found.id, StormState.ESCALATED, detail)
         else:
@@ -269,7 +344,7 @@ class StormWatch:
 
     def _told(self, storm: Storm, occasion: Occasion, detail: str) -> bool:
         """Have people told, or have the storm wait until they may be told; done twice, they are told once."""
-        if storm.due_at and storm.due_at > now():
+        if _is_early(storm):
             return False
         until = self._silence(self.store.storms.dags(storm))
         if until:
@@ -292,7 +367,24 @@ def _asked(judged: Judged, reason: str) -> Judged:
     return judged._replace(decision=decision, state=State.ASKED, due_in=0)
 
 
+def _is_early(storm: Storm) -> bool:
+    return storm.due_at is not None and storm.due_at > now()
+
+
+def _is_repair(outcome: Outcome) -> bool:
+    return outcome.action_id is not None and outcome.kind is OutcomeKind.SUCCESS
+
+
+def _is_done_with(storm: Storm, probe: Incident) -> bool:
+    """Whether nothing more comes of the probe, and it is not a person's either."""
+    return probe.state is State.HELD or probe.storm_id != storm.id or not probe.is_open
+
+
 def _approved(judged: Judged, by: str) -> Judged:
+    """A person's word spares the others a question, and no guard."""
+    if judged.hold:
+        decision = held_by(judged.hold, judged.decision)
+        return judged._replace(decision=decision, state=State.DIAGNOSED, due_in=decision.wait_seconds, attempts=0)
     wait = judged.decision.wait_seconds
     decision = _with(judged, Verdict.WAIT if wait else Verdict.AUTO, f"Approved with its storm by {by}.")
     return judged._replace(decision=decision, state=State.WAITING if wait else State.ACTING, due_in=wait)

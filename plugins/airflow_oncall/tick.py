@@ -104,6 +104,7 @@ class Tick:
         """Sweep once, then work until nothing is due within ``linger`` or ``seconds`` are over."""
         until = time.monotonic() + seconds
         self._ends_at = time.monotonic() + MOST_SECONDS
+        self.store.queue.bring_back()
         noticed, unswept = self._sweep()
         steps = 0
         while True:
@@ -213,7 +214,7 @@ class Tick:
         if held:
             return held
         storm = self.store.storms.of(incident)
-        moved_on = self._moved_on(incident) if storm else None
+        moved_on = (self._moved_on(incident) or self.storms.called_off(incident)) if storm else None
         if moved_on:
             return moved_on
         settled = self.judgement.settle(self.api, incident, partial(self.storms.agreed, storm, incident))
@@ -232,6 +233,9 @@ class Tick:
             return self.store.ledger.move(incident, State.VERIFYING, due_in=0, detail="nothing left to do", what="verifying")
         if action.kind == ActionKind.ESCALATE:
             return escalate(self.store, self.api, self.judgement.policy, incident, action)
+        called_off = self.storms.called_off(incident, action)
+        if called_off:
+            return called_off
         decision = self.store.reading.decision(incident.id)
         return execute(self.store, self.api, incident, action, " ".join(decision.reasons) if decision else "")
 

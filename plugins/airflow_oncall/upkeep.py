@@ -124,7 +124,8 @@ def _adapted(general: Effective, known: Bar | None, category: str, action: str, 
     base = general.thresholds(category, action).auto
     bar = known if known and known.base == base else None  # what the operator wrote since counts
     mine = [one for one in tried if (one.category, one.action) == (category, action) and (bar is None or one.seen_at > bar.changed_at)]
-    move = moved(bar.auto if bar else base, [(one.probability, one.resolved) for one in mine], general.policy.adapt)
+    auto = bar.auto if bar else base
+    move = moved(auto, [(one.probability, one.helped) for one in mine], general.policy.adapt, shift=auto - base)
     return Bar(category, action, move.auto, base, move.reason, now()) if move else None
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.tick.scene import NETWORK, ORDERS, SHARDS, Scene
 
-from airflow_oncall.act.approval import answer, body, link, run_id
+from airflow_oncall.act.approval import answer, body, link
 from airflow_oncall.errors import StoreUnavailable
 from airflow_oncall.incident import ActionState, State, TaskRef
+from airflow_oncall.store import records
+from airflow_oncall.store.records import now
 
 ANN = {"id": "1", "name": "ann"}
 
@@ -21,12 +24,17 @@ def reply(scene: Scene, option: str | None, number: int = 1, user: Any = ANN) ->
     return answer(scene.another_worker("approval"), scene.api, scene.incident.id, number, response)
 
 
+def question_run(scene: Scene) -> str:
+    """The run of the first question about the only incident."""
+    return scene.store.reading.actions(scene.incident.id)[0].own_run_id
+
+
 def action_state(scene: Scene) -> ActionState:
     return scene.store.reading.actions(scene.incident.id)[0].state
 
 
 def test_a_question_tells_what_failed_why_and_what_is_proposed(asked: Scene) -> None:
-    run = asked.airflow.runs["oncall_approval", run_id(asked.incident.id, 1)]
+    run = asked.airflow.runs["oncall_approval", question_run(asked)]
     assert run.conf["subject"] == "Clear nightly.load_orders? network_connectivity at try 1"
     for part in (
         "nightly/scheduled__2026-11-21/load_orders",
@@ -75,7 +83,7 @@ def test_an_approval_clears_and_is_kept_with_the_persons_name(asked: Scene) -> N
     assert asked.airflow.clears == [(ORDERS,)]
     assert asked.labels() == [("approval", "clear_task", "ann")]
     assert asked.store.reading.actions(asked.incident.id)[0].approved_by == "ann"
-    assert asked.airflow.instances[ORDERS].note == "[oncall #1.1] Approved by ann. " + " ".join(
+    assert asked.airflow.instances[ORDERS].note == f"{asked.store.reading.actions(1)[0].mark} Approved by ann. " + " ".join(
         asked.store.reading.decisions(asked.incident.id)[0].reasons
     )
 
@@ -92,13 +100,13 @@ def test_a_rejection_does_nothing_and_escalates(asked: Scene) -> None:
     reply(asked, "Reject")
     asked.ticks(1)
     assert (asked.state, asked.airflow.clears, action_state(asked)) == (State.ESCALATED, [], ActionState.DROPPED)
-    assert asked.labels() == [("rejection", "clear", "ann")]
+    assert asked.labels() == [("rejection", "clear_task", "ann")]
 
 
 def test_no_answer_in_time_does_nothing_and_escalates(asked: Scene) -> None:
     reply(asked, None)
     assert (asked.state, asked.airflow.clears, action_state(asked)) == (State.ESCALATED, [], ActionState.DROPPED)
-    assert asked.labels() == [("no_answer", "clear", "airflow")]
+    assert asked.labels() == [("no_answer", "clear_task", "airflow")]
 
 
 def test_an_approval_given_twice_clears_once(asked: Scene) -> None:
@@ -149,15 +157,48 @@ def test_an_answer_waits_for_a_triage_that_works_on_the_incident(asked: Scene) -
 
 @pytest.mark.parametrize("end", ["success", "failed"])
 def test_a_question_whose_run_ended_without_telling_us_is_escalated(asked: Scene, end: str) -> None:
-    asked.airflow.end_run("oncall_approval", run_id(asked.incident.id, 1), end)
+    asked.airflow.end_run("oncall_approval", question_run(asked), end)
     asked.ticks(1)
     assert (asked.state, asked.airflow.clears) == (State.ESCALATED, [])
-    assert f"the question's run is {end} and left no answer" in asked.incident.detail
+    assert f"nobody answered: the question's run is {end}" in asked.incident.detail
+
+
+def hours_pass(scene: Scene, monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+    at = now() + timedelta(hours=hours)
+    monkeypatch.setattr(records.clock, "read", lambda: at)
+    scene.ticks(1)
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_question_that_never_gets_as_far_as_to_be_asked_is_a_persons_in_the_end(
+    asked: Scene, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    asked.airflow.runs["oncall_approval", question_run(asked)].state = state
+    hours_pass(asked, monkeypatch, 12)
+    assert asked.state == State.ASKED
+    hours_pass(asked, monkeypatch, 2)
+    assert (asked.state, asked.airflow.clears, action_state(asked)) == (State.ESCALATED, [], ActionState.DROPPED)
+    assert f"run is {state}; is oncall_approval paused? Unpause it" in asked.incident.detail
+
+
+def test_a_question_that_began_late_has_all_its_time(asked: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = asked.airflow.runs["oncall_approval", question_run(asked)]
+    run.state, run.started_at = "running", now() + timedelta(hours=10)
+    hours_pass(asked, monkeypatch, 20)
+    assert asked.state == State.ASKED
+
+
+def test_an_answer_that_waits_for_a_scheduler_is_carried_out_all_the_same(asked: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    question = ("oncall_approval", question_run(asked))
+    asked.airflow.runs[question].state = "running"
+    asked.airflow.answers[question] = ("Approve", "ann")
+    hours_pass(asked, monkeypatch, 14)
+    assert asked.airflow.clears == [(ORDERS,)]
 
 
 @pytest.mark.parametrize(("option", "clears"), [("Approve", [(ORDERS,)]), ("Reject", [])])
 def test_an_answer_that_its_run_could_not_tell_us_is_read_and_carried_out(asked: Scene, option: str, clears: list[Any]) -> None:
-    question = ("oncall_approval", run_id(asked.incident.id, 1))
+    question = ("oncall_approval", question_run(asked))
     asked.airflow.answers[question] = (option, "ann")
     asked.airflow.end_run(*question, "failed")
     asked.ticks(1)
@@ -173,7 +214,7 @@ def test_an_answer_to_a_closed_incident_does_nothing(asked: Scene) -> None:
 
 
 def test_a_question_whose_run_was_deleted_is_escalated(asked: Scene) -> None:
-    del asked.airflow.runs["oncall_approval", run_id(asked.incident.id, 1)]
+    del asked.airflow.runs["oncall_approval", question_run(asked)]
     asked.ticks(1)
     assert (asked.state, len(asked.airflow.did("trigger"))) == (State.ESCALATED, 1)
 

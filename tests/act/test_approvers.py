@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.act.test_approval import ANN, reply
+from tests.act.test_approval import ANN, hours_pass, question_run, reply
 from tests.act.test_decide import policy_with
 from tests.tick.scene import ORDERS, Scene
 
-from airflow_oncall.act.approval import run_id
 from airflow_oncall.conf import shipped_include
 from airflow_oncall.incident import ActionState, State
 
@@ -28,7 +27,7 @@ def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def question(scene: Scene) -> dict[str, Any]:
-    return scene.airflow.runs["oncall_approval", run_id(scene.incident.id, 1)].conf
+    return scene.airflow.runs["oncall_approval", question_run(scene)].conf
 
 
 def test_a_question_names_those_who_may_answer_it(failed: Scene) -> None:
@@ -54,7 +53,7 @@ def test_the_answer_of_somebody_else_does_nothing_and_is_escalated(asked: Scene,
     assert "bob answered, but only ann may; nothing is done" in reply(asked, option, user=BOB)
     assert (asked.state, asked.airflow.clears) == (State.ESCALATED, [])
     assert asked.store.reading.actions(asked.incident.id)[0].state is ActionState.DROPPED
-    assert asked.labels() == [("no_answer", "clear", "bob")]
+    assert asked.labels() == [("no_answer", "clear_task", "bob")]
 
 
 def test_an_approver_who_left_since_the_question_was_asked_does_not_count_any_more(asked: Scene, policy: Path) -> None:
@@ -63,9 +62,13 @@ def test_an_approver_who_left_since_the_question_was_asked_does_not_count_any_mo
     assert (asked.state, asked.airflow.clears) == (State.ESCALATED, [])
 
 
-def test_a_question_that_nobody_is_left_to_answer_is_escalated_in_time(asked: Scene, policy: Path) -> None:
-    reply(asked, None)
+def test_a_question_that_nobody_is_left_to_answer_is_escalated_in_time(asked: Scene, policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy.write_text(SHIPPED + "\napprovers: [carl]\n")  # Airflow still takes the answer of ann only, who left
+    asked.ticks(1)
+    assert asked.state == State.ASKED
+    hours_pass(asked, monkeypatch, 24)
     assert (asked.state, asked.airflow.clears) == (State.ESCALATED, [])
+    assert "nobody answered" in asked.incident.detail
 
 
 def test_an_override_names_approvers_of_its_own(asked: Scene, policy: Path) -> None:
@@ -76,7 +79,7 @@ def test_an_override_names_approvers_of_its_own(asked: Scene, policy: Path) -> N
 
 
 def test_an_answer_read_after_the_fact_is_checked_as_well(asked: Scene, policy: Path) -> None:
-    run = ("oncall_approval", run_id(asked.incident.id, 1))
+    run = ("oncall_approval", question_run(asked))
     asked.airflow.answers[run] = ("Approve", "bob")
     asked.airflow.end_run(*run, "success")
     asked.ticks(1)

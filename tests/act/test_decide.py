@@ -82,7 +82,7 @@ def test_what_earlier_outcomes_say_of_the_repair_counts_before_what_the_text_say
         ({"mode": "ask"}, "Mode ask"),
         ({"asks": "It ends a session of somebody"}, "It ends a session of somebody"),
         ({"downstream": 201}, "More than 200 task instances wait for it"),
-        ({"run_age": timedelta(hours=73)}, "Its run is older than 72 h"),
+        ({"run_began": MIDNIGHT - timedelta(hours=73)}, "Its run is older than 72 h"),
         ({"diagnosis": UNSURE, "never_succeeded": True}, "Below the bar of 75% for a task that never succeeded"),
         ({"changed_code": True}, "The DAG's code changed"),
         ({"policy": policy_with(always_ask=["night*"])}, "A person always decides here (always_ask.0)"),

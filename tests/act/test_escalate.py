@@ -123,7 +123,7 @@ def test_the_reason_stands_on_the_task_instance_above_what_people_wrote(bug: Sce
     bug.airflow.instances[ORDERS].note = "call Ann first"
     bug.tick()
     note = bug.airflow.instances[ORDERS].note or ""
-    assert note.startswith("[oncall #1.1] code_error needs a person")
+    assert note.startswith(f"{bug.store.reading.actions(bug.incident.id)[0].mark} code_error needs a person")
     assert note.endswith("\n\ncall Ann first")
 
 

@@ -17,8 +17,10 @@ from airflow_oncall.act.execute import execute
 from airflow_oncall.incident import Action, ActionKind, ActionState, Decision, Incident, OutcomeKind, State, Verdict
 from airflow_oncall.rest import NOTE_LIMIT, TaskInstanceView
 from airflow_oncall.store.ledger import LostClaim
+from airflow_oncall.store.limits import Limit
 
 LEASE = timedelta(minutes=3)
+EVER = Limit("ever", most=9)
 
 
 @pytest.fixture
@@ -251,32 +253,33 @@ ACTION = Action(1, 12, 3, ActionKind.CLEAR_TASK, ORDERS, 1, ActionState.PLANNED,
 
 
 def test_a_note_that_people_wrote_is_kept_below_ours() -> None:
-    assert compose_note(ACTION, "because", "call Ann first") == "[oncall #12.3] because\n\ncall Ann first"
+    assert compose_note(ACTION, "because", "call Ann first") == f"{ACTION.mark} because\n\ncall Ann first"
 
 
 def test_a_second_note_of_ours_replaces_the_first_and_keeps_what_people_wrote() -> None:
     first = compose_note(ACTION, "a\n\nlong reason", "call Ann first")
-    second = compose_note(Action(2, 12, 4, ActionKind.ESCALATE, ORDERS, 2, ActionState.PLANNED, MIDNIGHT), "another", first)
-    assert second == "[oncall #12.4] another\n\ncall Ann first"
+    later = Action(2, 12, 4, ActionKind.ESCALATE, ORDERS, 2, ActionState.PLANNED, MIDNIGHT)
+    second = compose_note(later, "another", first)
+    assert second == f"{later.mark} another\n\ncall Ann first"
 
 
 def test_a_long_reason_does_not_push_out_what_people_wrote() -> None:
     note = compose_note(ACTION, "x" * 5000, "call Ann first")
     assert len(note) <= NOTE_LIMIT
-    assert note.startswith("[oncall #12.3] x")
+    assert note.startswith(f"{ACTION.mark} x")
     assert note.endswith("call Ann first")
 
 
 def test_a_long_note_of_people_does_not_push_out_the_mark_and_the_reason() -> None:
     note = compose_note(ACTION, "because", "y" * 5000)
     assert len(note) <= NOTE_LIMIT
-    assert note.startswith("[oncall #12.3] because\n\ny")
+    assert note.startswith(f"{ACTION.mark} because\n\ny")
 
 
 def test_what_is_refused_costs_no_budget(planned: Scene) -> None:
     planned.airflow.answer_with(403, on="clearTaskInstances")
     acted(planned)
-    assert planned.store.reading.attempts(ORDERS) == 0
+    assert planned.store.guards.used([EVER])["ever"].amount == 0
 
 
 def test_a_clear_counts_every_attempt_that_it_re_arms(scene: Scene) -> None:
@@ -286,7 +289,7 @@ def test_a_clear_counts_every_attempt_that_it_re_arms(scene: Scene) -> None:
     scene.tick()
     assert scene.airflow.clears == [(ORDERS,)]
     assert scene.airflow.instances[ORDERS].max_tries == 3
-    assert scene.store.reading.attempts(ORDERS) == 2
+    assert scene.store.guards.used([EVER])["ever"].amount == 2
 
 
 def test_the_decision_names_what_was_meant(planned: Scene) -> None:

@@ -87,6 +87,14 @@ def test_a_budget_of_nothing_is_never_waited_for(name: str) -> None:
     assert "is 0: nothing is repaired" in decision.reasons[0]
 
 
+@pytest.mark.parametrize("name", list(EVERY_BUDGET))
+@pytest.mark.parametrize("most", [0, None])
+def test_a_budget_is_named_as_in_the_policy(name: str, most: int | None) -> None:
+    budgets = EVERY_BUDGET if most is None else {**EVERY_BUDGET, name: most}
+    decision = decided(policy_with(budgets=budgets), used={name: Used(EVERY_BUDGET[name])})
+    assert f"(budgets.{name})" in decision.reasons[0]
+
+
 def test_a_clock_that_jumped_keeps_no_incident_waiting_for_longer_than_an_hour() -> None:
     ahead = decided(BUDGETED, used={"attempts_per_hour": Used(8, MIDNIGHT + timedelta(days=400))})
     behind = decided(BUDGETED, used={"attempts_per_hour": Used(8, MIDNIGHT - timedelta(days=400))})

@@ -37,6 +37,29 @@ def test_success_resolves_the_incident_and_labels_the_repair(cleared: Scene) -> 
     assert cleared.labels() == [("outcome", "success", "airflow")]
 
 
+def test_the_outcome_tells_when_airflow_saw_it_end(cleared: Scene) -> None:
+    cleared.airflow.succeed(ORDERS)
+    ended_at = cleared.airflow.instances[ORDERS].ended_at
+    assert ended_at is not None
+    cleared.ticks(1)
+    (outcome,) = cleared.store.reading.outcomes(cleared.incident.id)
+    assert outcome.ended_at == ended_at
+    assert outcome.ended_at < outcome.seen_at
+
+
+def test_what_fails_again_has_no_end_of_its_own(cleared: Scene) -> None:
+    fails_again(cleared)
+    assert [one.ended_at for one in cleared.store.reading.outcomes(cleared.incident.id)] == [None]
+
+
+def test_what_a_person_marked_before_it_ran_is_no_success_of_ours(failed: Scene) -> None:
+    failed.notice(FIRST)
+    failed.tick()
+    failed.airflow.mark(ORDERS, "success")
+    failed.ticks(1)
+    assert (failed.state, failed.outcomes(), failed.labels()) == (State.RESOLVED, ["superseded"], [])
+
+
 def test_a_task_that_still_runs_is_not_taken_for_repaired(cleared: Scene) -> None:
     cleared.ticks(3)
     assert (cleared.state, cleared.outcomes()) == (State.VERIFYING, [])

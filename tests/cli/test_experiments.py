@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -17,10 +16,12 @@ from tests.learn.past import Past
 from airflow_oncall.act.assignment import REPAIRED
 from airflow_oncall.act.decide import HOLDOUT
 from airflow_oncall.cli import experiments, shadow
+from airflow_oncall.gain import gain_of
 from airflow_oncall.incident import Decision, Label, Outcome, OutcomeKind, State, TaskRef, Verdict
+from airflow_oncall.store.experiments import Trials
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
-from airflow_oncall.store.tables import decisions, incidents
+from airflow_oncall.store.tables import decisions
 
 ABOUT = ("--category", "network_connectivity")
 
@@ -35,7 +36,7 @@ def laboratory(deployment: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     return deployment
 
 
-def drawn(store: Store, number: int, arm: str, resolved_after: timedelta | None, decided_anew: bool = False) -> None:
+def drawn(store: Store, number: int, arm: str, succeeded_after: timedelta | None, seen_after: timedelta = timedelta(0)) -> None:
     """A repair that was in the draw for being left out, three hours ago."""
     incident_id = store.intake.record(replace(vendor_was_down, ref=TaskRef("nightly", f"{arm}-{number}", "load")))
     assert incident_id is not None
@@ -43,13 +44,14 @@ def drawn(store: Store, number: int, arm: str, resolved_after: timedelta | None,
     assert incident is not None
     verdict, state = (Verdict.OBSERVE, State.OBSERVED) if arm == HOLDOUT else (Verdict.AUTO, State.VERIFYING)
     decision = Decision(incident_id, 1, verdict, "clear_task", 1, 0.9, ("drawn",), arm=arm)
-    store.ledger.decided(incident, decision, state, 0, 0)
+    decided = store.ledger.decided(incident, decision, state, 0, 0)
     at = now() - timedelta(hours=3)
+    if succeeded_after:
+        ended_at = at + succeeded_after
+        outcome = Outcome(incident_id, OutcomeKind.SUCCESS, ended_at + seen_after, 2, ended_at=ended_at)
+        store.ledger.ended(decided, outcome, [], State.RESOLVED, None, "succeeded")
     with store.engine.begin() as connection:
         connection.execute(update(decisions).where(decisions.c.incident_id == incident_id).values(made_at=at))
-        if resolved_after:
-            ended: dict[str, Any] = {"state": str(State.RESOLVED), "closed_at": at + resolved_after, "decisions": 2 if decided_anew else 1}
-            connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**ended))
 
 
 def test_an_experiment_is_started_listed_and_stopped(laboratory: Store, oncall: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +111,7 @@ def test_the_gain_is_what_repairs_do_better_than_doing_nothing(laboratory: Store
     soon, late = timedelta(minutes=5), timedelta(hours=2)
     for number in range(8):
         drawn(laboratory, number, REPAIRED, soon if number < 7 else late)
-        drawn(laboratory, number, HOLDOUT, late, decided_anew=number < 6)
+        drawn(laboratory, number, HOLDOUT, soon if number < 2 else late)
     assert oncall("experiments", "results", "--format", "json") == 0
     gain = json.loads(capsys.readouterr().out)["holdout"]
     assert (gain["repaired"]["successes"], gain["left_out"]["successes"]) == (7, 2)
@@ -117,6 +119,18 @@ def test_the_gain_is_what_repairs_do_better_than_doing_nothing(laboratory: Store
     assert gain["minutes"] == {"repaired": 5.0, "left_out": 120.0}
     assert oncall("experiments", "results") == 0
     assert "left out: 2 of 8 succeeded within 1 h" in capsys.readouterr().out
+
+
+def test_both_arms_have_the_same_time_by_airflows_clock(laboratory: Store) -> None:
+    just, late = timedelta(minutes=59), timedelta(minutes=61)
+    for number, arm in enumerate((REPAIRED, HOLDOUT)):
+        drawn(laboratory, number, arm, just, seen_after=timedelta(minutes=15))
+        drawn(laboratory, number + 2, arm, late)
+        drawn(laboratory, number + 4, arm, None)
+    gain = gain_of(laboratory)
+    assert gain is not None
+    assert gain.repaired == gain.left_out == Trials(1, 2)
+    assert gain.minutes == {"repaired": 60.0, "left_out": 60.0}
 
 
 def test_the_shadow_report_for_people_and_programs(laboratory: Store, oncall: Run, capsys: pytest.CaptureFixture[str]) -> None:

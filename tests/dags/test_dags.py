@@ -170,7 +170,8 @@ def test_a_triage_run_asks_about_a_task_that_failed(somewhere: Installation, air
     assert ended["tick"]["state"] == "success"
     assert ended["tick"]["result"]["noticed"] == 1
     (question,) = airflow.mutations
-    assert (question.what, question.path) == ("trigger", "oncall_approval/oncall-1-1")
+    assert question.what == "trigger"
+    assert question.path.startswith("oncall_approval/oncall-1-1-")
     assert "nightly_orders.load" in question.body["conf"]["subject"]
     assert "database_connectivity" in question.body["conf"]["subject"]
 

@@ -90,7 +90,9 @@ class World:
 
     def question(self, incident: Incident) -> str:
         """Await the question about an incident; the run that asks it."""
-        run_id = f"oncall-{incident.id}-{incident.decisions}"
+        action = self.store.ledger.open_action(incident.id, incident.decisions)
+        assert action is not None
+        run_id = action.own_run_id
         self.until(
             lambda: [one["task_instance"]["dag_run_id"] for one in self.airflow.get(_QUESTIONS, response_received=False)["hitl_details"]],
             lambda waiting: run_id in waiting,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
 
+from sqlalchemy import select, update
 from tests.cast import vendor_was_down
 
 from airflow_oncall.incident import (
@@ -25,6 +26,7 @@ from airflow_oncall.incident import (
 from airflow_oncall.knowledge.entry import Entry, read_entry
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
+from airflow_oncall.store.tables import incidents, labels, outcomes
 
 FROZEN = "LedgerFrozenError: ledger of company 4711 is frozen until the books are closed"
 MISSING = Diagnosis("missing_data", 0.8, True, 0.6, decided_by="rules")
@@ -65,6 +67,13 @@ class People:
             planned = self.store.ledger.answered(planned, action, label, State.ACTING, 0)
         done = self.store.ledger.acted(planned, action, ActionState.DONE, "cleared", State.VERIFYING, 0)
         return self._ended(done, end, action.id, "outcome")
+
+    def a_day_passes(self) -> None:
+        """What they did lies a day further back."""
+        with self.store.engine.begin() as connection:
+            for table, column in ((incidents, "opened_at"), (labels, "given_at"), (outcomes, "seen_at")):
+                for row in connection.execute(select(table.c.id, table.c[column].label("at"))).all():
+                    connection.execute(update(table).where(table.c.id == row.id).values({column: row.at - timedelta(days=1)}))
 
     def repaired_by_hand(self, incident: Incident) -> Incident:
         """She repaired it without us."""

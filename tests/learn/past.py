@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from sqlalchemy import text
-from tests.cast import vendor_was_down
+from sqlalchemy import insert, text, update
+from tests.cast import next_try, vendor_was_down
 
 from airflow_oncall.incident import (
     ActionKind,
@@ -25,6 +26,7 @@ from airflow_oncall.incident import (
 )
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
+from airflow_oncall.store.tables import incidents, storms
 
 RESET = Diagnosis("network_connectivity", 0.9, True, 0.8, decided_by="rules")
 _numbers = count(1)
@@ -51,18 +53,30 @@ class Past:
             self._backdate("diagnoses", "incident_id", incident_id, made_at=at)
         return diagnosed
 
-    def repaired(self, incident: Incident, end: OutcomeKind = OutcomeKind.SUCCESS, at: datetime | None = None) -> None:
-        """It was cleared, and the end of that was seen."""
+    def repaired(
+        self, incident: Incident, end: OutcomeKind = OutcomeKind.SUCCESS, at: datetime | None = None, fails_with: str | None = None
+    ) -> None:
+        """It was cleared, and the end of that was seen; ``fails_with``: the fingerprint of its next try."""
         planned = self._planned(incident)
         action = self.store.ledger.open_action(incident.id)
         assert action is not None
         done = self.store.ledger.acted(planned, action, ActionState.DONE, "cleared", State.VERIFYING, 0)
+        if fails_with:
+            self.store.intake.record(next_try(vendor_was_down, ref=incident.ref, fingerprint=fails_with))
+            done = self.store.reading.incident(incident.id) or done
         label = Label(incident.id, "outcome", str(end), "airflow", now())
         outcome = Outcome(incident.id, end, now(), incident.try_number, action.id)
         self.store.ledger.ended(done, outcome, [label], State.RESOLVED, None, "seen")
         if at:
             self._backdate("actions", "incident_id", incident.id, planned_at=at)
             self._backdate("labels", "incident_id", incident.id, given_at=at)
+
+    def were_a_storm(self, members: Sequence[Incident], probe: Incident) -> None:
+        """They had one cause, and one of them was repaired before the others."""
+        row = {"cause": f"network {probe.id}", "state": "closed", "opened_at": now(), "closed_at": now(), "probe_id": probe.id}
+        with self.store.engine.begin() as connection:
+            storm_id = connection.execute(insert(storms).values(row).returning(storms.c.id)).scalar()
+            connection.execute(update(incidents).where(incidents.c.id.in_([one.id for one in members])).values(storm_id=storm_id))
 
     def many(self, count: int, resolved: int, at: datetime) -> None:
         """``count`` repairs at about one time, of which so many helped."""

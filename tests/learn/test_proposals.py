@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from tests.cast import MIDNIGHT
 
 from airflow_oncall.learn.proposals import belief, find_proposals
 from airflow_oncall.store.knowledge import Resolution, Tally
 
 
 def resolved(
-    number: int, category: str = "missing_data", action: str | None = "clear_task", by: str = "ada", fingerprint: str = "F1"
+    number: int,
+    category: str = "missing_data",
+    action: str | None = "clear_task",
+    by: str = "ada",
+    fingerprint: str = "F1",
+    failed: timedelta | None = None,
+    took: timedelta = timedelta(minutes=20),
 ) -> Resolution:
-    return Resolution(number, fingerprint, category, action, by)
+    """A failure so long after the first one, and so long unresolved; else each on another day."""
+    opened_at = MIDNIGHT + (timedelta(days=number) if failed is None else failed)
+    return Resolution(number, fingerprint, category, action, by, opened_at, opened_at + took)
 
 
 def test_three_resolutions_of_one_kind_are_proposed() -> None:
     (proposal,) = find_proposals([resolved(1), resolved(2, by="bob"), resolved(3)], known=())
     assert (proposal.fingerprint, proposal.category, proposal.actions, proposal.newest) == ("F1", "missing_data", ("clear_task",), 3)
     assert proposal.name == "missing-data-f1"
-    assert proposal.notes == "Proposed: 3 incidents of this kind were resolved by ada, bob; the newest are 1, 2, 3."
+    assert proposal.notes == "Proposed: on 3 occasions this was resolved by ada, bob; the newest incidents are 1, 2, 3."
 
 
 def test_two_are_a_coincidence() -> None:
     assert find_proposals([resolved(1), resolved(2)], known=()) == []
+
+
+def test_what_failed_in_one_outage_is_one_occasion_however_late_it_was_resolved() -> None:
+    outage = [resolved(number, failed=timedelta(minutes=number), took=timedelta(hours=3 * number)) for number in range(1, 6)]
+    assert find_proposals(outage, known=()) == []
+    (proposal,) = find_proposals([*outage, resolved(6), resolved(7)], known=())
+    assert (proposal.resolved, proposal.newest) == (3, 7)
+
+
+def test_what_failed_right_after_a_repair_is_the_same_occasion() -> None:
+    again = [resolved(number, failed=timedelta(minutes=70 * number)) for number in range(4)]
+    assert find_proposals(again, known=()) == []
+    apart = [resolved(number, failed=timedelta(minutes=90 * number)) for number in range(4)]
+    assert [one.resolved for one in find_proposals(apart, known=())] == [4]
 
 
 def test_what_is_known_is_not_proposed_again() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,32 @@ def test_a_decision_that_was_carried_out_twice_is_seen_though_the_second_found_n
 def test_clears_beyond_a_task_instances_budget_are_seen() -> None:
     many = [Clear(LOAD, nth, 3, START, START, AUTO) for nth in (1, 2, 3)]
     assert crashes.check(Site(*many), shipped_policy())["over_budget"] == 1  # type: ignore[arg-type]
+
+
+def clears(*minutes: int, attempts: int = 1) -> list[Clear]:
+    """Clears of one task instance each, so many minutes after the start; all of them failed long before."""
+    others = [replace(LOAD, run_id=f"scheduled__{number}") for number in range(len(minutes))]
+    return [Clear(ref, 1, attempts, START, START + timedelta(minutes=at), AUTO) for ref, at in zip(others, minutes, strict=True)]
+
+
+def beyond(*made: Clear, waves: Collection[tuple[TaskRef, int]] = (), **budgets: int) -> int:
+    """How many clears are beyond these budgets."""
+    policy = crashes.budgeted(shipped_policy(), {"attempts_per_task_instance": 9, "attempts_per_hour": 2, **budgets})
+    found: int = crashes.check(Site(*made), policy, waves)["over_budget"]  # type: ignore[arg-type]
+    return found
+
+
+def test_clears_beyond_an_hours_budget_are_seen_whenever_what_they_repair_had_failed() -> None:
+    assert beyond(*clears(100, 130, 159)) == 1
+    assert beyond(*clears(100, 130, 160)) == 0
+    assert beyond(*clears(100, 159, attempts=2)) == 1
+
+
+def test_waves_have_an_hour_of_their_own() -> None:
+    many = clears(100, 110, 120, 130, 140)
+    waves = {(one.ref, 1) for one in many[:3]}
+    assert beyond(*many, waves=waves, storm_attempts_per_hour=3) == 0
+    assert beyond(*many, waves=waves, storm_attempts_per_hour=2) == 1
 
 
 def test_a_report_at_its_bars_misses_none() -> None:

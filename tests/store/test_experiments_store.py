@@ -101,6 +101,13 @@ def test_trials_are_counted_by_arm_and_end(store: Store, running: Experiment) ->
     assert store.experiments.trials(running) == {"clear_task": Trials(2, 2, 0, 1), "clear_downstream": Trials(0, 0, 2, 0)}
 
 
+def test_of_a_long_experiment_the_newest_decisions_of_each_arm_can_be_counted(store: Store, running: Experiment) -> None:
+    for kind in (OutcomeKind.FAILED_SAME, OutcomeKind.SUCCESS, OutcomeKind.SUCCESS):
+        ended(store, "reach/clear_task", kind)
+    ended(store, "reach/clear_downstream", OutcomeKind.FAILED_SAME)
+    assert store.experiments.trials(running, newest=2) == {"clear_task": Trials(2, 0), "clear_downstream": Trials(0, 1)}
+
+
 def test_decisions_of_other_experiments_are_not_counted(store: Store, running: Experiment) -> None:
     ended(store, "other/clear_task", OutcomeKind.SUCCESS)
     assert set(store.experiments.trials(running).values()) == {Trials()}

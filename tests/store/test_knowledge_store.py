@@ -124,6 +124,7 @@ def test_how_incidents_ended_well_is_told_newest_first(store: Store, people: Peo
 @pytest.mark.usefixtures("separate_occasions")
 def test_triage_looks_back_at_the_newest_only(store: Store, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcomes, "NEWEST", 2)
+    monkeypatch.setattr(outcomes, "MOST", 2)
     people.approved(people.saw(), OutcomeKind.FAILED_SAME)
     newest = [people.approved(people.saw()) for _ in range(2)]
     seen = store.outcomes.of_fingerprint("frozen")["clear_task"]
@@ -147,6 +148,7 @@ def test_what_people_resolved_is_told_once_an_incident(store: Store, people: Peo
         (approved.id, "clear_task", "ada"),
         (by_hand.id, None, "a person"),
     ]
+    assert all(one.opened_at <= one.at for one in found)
     assert store.knowledge.resolutions(now()) == []
 
 

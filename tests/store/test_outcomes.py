@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import event, update
 from tests.learn.past import RESET, Past
 
 from airflow_oncall.incident import Incident, OutcomeKind
-from airflow_oncall.store.outcomes import CATEGORY, EPISODE, FINGERPRINT, HALF_LIFE, LOOK_BACK, TASK, Decayed, weight
+from airflow_oncall.store.outcomes import CATEGORY, EPISODE, FINGERPRINT, HALF_LIFE, LEVELS, LOOK_BACK, TASK, Decayed, weight
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
-from airflow_oncall.store.tables import actions, incidents, outcomes, storms
+from airflow_oncall.store.tables import actions, incidents, outcomes
 
 NETWORK = RESET.category
 
@@ -87,16 +88,63 @@ def test_an_outcome_from_the_future_counts_as_new() -> None:
     assert weight(now() + timedelta(days=9), now()) == 1.0
 
 
+@pytest.mark.usefixtures("separate_occasions")
 def test_of_a_storm_only_the_probe_counts(past: Past) -> None:
     members = [past.failed() for _ in range(4)]
+    past.were_a_storm(members, probe=members[2])
     for member in members:
         past.repaired(member)
-    with past.store.engine.begin() as connection:
-        row = {"cause": "network", "state": "closed", "opened_at": now(), "closed_at": now(), "probe_id": members[2].id}
-        storm_id = connection.execute(insert(storms).values(row).returning(storms.c.id)).scalar()
-        connection.execute(update(incidents).where(incidents.c.id.in_([one.id for one in members])).values(storm_id=storm_id))
-    assert counted(past, past.failed())[FINGERPRINT] == Decayed(1, 0)
+    assert counted(past, past.failed()) == dict.fromkeys(LEVELS, Decayed(1, 0))
     assert past.store.outcomes.of_fingerprint("vendor-reset")["clear_task"].successes == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.usefixtures("separate_occasions")
+def test_a_member_that_failed_again_and_left_its_storm_is_no_evidence_either(past: Past) -> None:
+    members = [past.failed() for _ in range(3)]
+    past.were_a_storm(members, probe=members[0])
+    for member in members:
+        past.repaired(member, OutcomeKind.FAILED_SAME)
+    with past.store.engine.begin() as connection:
+        connection.execute(update(incidents).values(storm_id=None))
+    assert counted(past, past.failed())[FINGERPRINT] == Decayed(0, 1)
+
+
+def test_members_of_a_storm_do_not_hide_what_was_seen_before_it(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_oncall.store.outcomes.MOST", 2)
+    monkeypatch.setattr("airflow_oncall.store.outcomes.NEWEST", 2)
+    past.repaired(past.failed())
+    members = [past.failed() for _ in range(4)]
+    past.were_a_storm(members, probe=past.failed())
+    for member in members:
+        past.repaired(member, OutcomeKind.FAILED_SAME)
+    assert past.store.outcomes.of_fingerprint("vendor-reset")["clear_task"].successes == pytest.approx(1, abs=0.01)
+    assert counted(past, past.failed()) == dict.fromkeys(LEVELS, Decayed(1, 0))
+
+
+def test_an_action_counts_for_the_failure_that_it_answered(past: Past) -> None:
+    past.repaired(past.failed("vendor-reset"), OutcomeKind.FAILED_OTHER, fails_with="vendor-slow")
+    assert counted(past, past.failed("vendor-reset"))[FINGERPRINT] == Decayed(0, 1)
+    assert FINGERPRINT not in counted(past, past.failed("vendor-slow"))
+
+
+def test_failures_that_are_counted_elsewhere_are_left_out_of_the_wider_levels(past: Past) -> None:
+    past.repaired(past.failed("vendor-reset"))
+    past.repaired(past.failed("vendor-slow"), OutcomeKind.FAILED_SAME)
+    found = past.store.outcomes.experience(past.failed("vendor-reset"), NETWORK, without={"vendor-slow"})["clear_task"]
+    assert [(level, round(one.successes), round(one.failures)) for level, one in found.items()] == [(level, 1, 0) for level in found]
+    assert set(found) == set(LEVELS)
+
+
+def test_no_level_reads_what_is_no_evidence(sqlite_store: Store) -> None:
+    incident, asked = Past(sqlite_store).failed(), list[tuple[Any, Any]]()
+    event.listen(sqlite_store.engine, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
+    sqlite_store.outcomes.experience(incident, NETWORK)
+    queries = [one for one in asked if "oncall_actions" in one[0]]
+    with sqlite_store.engine.connect() as connection:
+        plans = [str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()) for query, values in queries]
+    for plan, of in zip(plans, ("task", "category", "fingerprint"), strict=True):
+        assert f"ix_oncall_actions_evidence_{of} (" in plan
+        assert "TEMP B-TREE" not in plan
 
 
 def test_what_failed_again_in_one_outage_is_one_piece_of_evidence(past: Past) -> None:

@@ -159,6 +159,13 @@ def test_what_is_diagnosed_anew_is_a_member_no_more(store: Store) -> None:
         (Progress(held=5), False, True, False),
         (Progress(asked=1), False, True, False),
         (Progress(left=3, succeeded=9), False, True, True),
+        (Progress(held=5, guarded=2), False, False, False),
+        (Progress(guarded=2), False, False, False),
+        (Progress(held=5, guarded=8, failed=6), True, False, False),
+        (Progress(held=5, guarded=3, succeeded=1), False, True, False),
+        (Progress(held=5, in_flight=1, moved=1), False, False, False),
+        (Progress(held=5, moved=2), True, False, False),
+        (Progress(held=5, moved=1, succeeded=1), False, True, False),
     ],
 )
 def test_half_of_a_wave_decides(progress: Progress, failed: bool, succeeded: bool, over: bool) -> None:

@@ -176,9 +176,9 @@ def failed(scene: Scene) -> Scene:
     return scene
 
 
-def proven(scene: Scene) -> Scene:
-    """The same, and the orders succeeded the day before."""
-    yesterday = replace(ORDERS, run_id="scheduled__yesterday")
+def proven(scene: Scene, ref: TaskRef = ORDERS) -> Scene:
+    """The same, and the task, else that of the orders, succeeded the day before."""
+    yesterday = replace(ref, run_id="scheduled__yesterday")
     one = scene.airflow.add(yesterday)
     scene.airflow.mark(yesterday, "success")
     one.started_at, one.ended_at = scene.airflow.now() - timedelta(days=1), scene.airflow.now() - timedelta(hours=23)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from tests.act.test_decide import policy_with
 from tests.learn.past import Past
 from tests.tick.scene import NETWORK, Scene
@@ -17,6 +17,7 @@ from airflow_oncall.store.sql import Store
 from airflow_oncall.store.tables import outcomes
 from airflow_oncall.upkeep import adapt_bars
 
+pytestmark = pytest.mark.usefixtures("separate_occasions")
 ADAPTING = policy_with(adapt={"enabled": True, "least_outcomes": 20})
 
 
@@ -42,6 +43,22 @@ def test_a_bar_moves_by_a_step_with_its_reason_and_an_audit_row(disappointing: S
     assert audited(disappointing) == [{"actor": "upkeep", "what": "bar moved"}]
 
 
+def test_what_one_cause_did_at_one_time_moves_a_bar_as_one_outcome(disappointing: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_oncall.store.outcomes.EPISODE", timedelta(hours=1))
+    (outage,) = disappointing.bars.tried(now() - timedelta(days=1))
+    assert (outage.probability, outage.helped) == (0.8, 0.2)
+    assert adapt_bars(disappointing, ADAPTING) == []
+
+
+def test_what_followed_a_storms_probe_moves_no_bar(store: Store) -> None:
+    past = Past(store)
+    members = [past.failed() for _ in range(5)]
+    past.were_a_storm(members, probe=members[0])
+    for member in members:
+        past.repaired(member)
+    assert len(store.bars.tried(now() - timedelta(days=1))) == 1
+
+
 def test_the_same_outcomes_move_it_once(disappointing: Store) -> None:
     adapt_bars(disappointing, ADAPTING)
     assert adapt_bars(disappointing, ADAPTING) == []
@@ -50,7 +67,9 @@ def test_the_same_outcomes_move_it_once(disappointing: Store) -> None:
 def test_new_outcomes_move_it_again(disappointing: Store) -> None:
     adapt_bars(disappointing, ADAPTING)
     with disappointing.engine.begin() as connection:
-        connection.execute(update(outcomes).values(seen_at=now() + timedelta(minutes=5)))
+        for number in connection.execute(select(outcomes.c.id)).scalars().all():
+            later = update(outcomes).where(outcomes.c.id == number)
+            connection.execute(later.values(seen_at=now() + timedelta(minutes=5, seconds=number)))
     (bar,) = adapt_bars(disappointing, ADAPTING)
     assert (bar.base, bar.auto) == (0.6, 0.7)
     assert len(disappointing.bars.all()) == 1
@@ -82,7 +101,10 @@ def test_a_moved_bar_decides(failed: Scene) -> None:
         past.repaired(past.failed(), OutcomeKind.SUCCESS if number < 6 else OutcomeKind.FAILED_SAME)
     adapt_bars(failed.store, ADAPTING)
     failed.policy = policy_with(
-        adapt={"enabled": True}, breaker={"failures": 99, "of": 99}, budgets={"attempts_per_task_instance": 9, "attempts_per_hour": 99}
+        adapt={"enabled": True},
+        breaker={"failures": 99, "of": 99},
+        budgets={"attempts_per_task_instance": 9, "attempts_per_hour": 99},
+        risk={"never_succeeded": 0},
     )
     failed.tick()
     newest = failed.store.reading.incidents(limit=1)[0]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from simulator.world import Backfill
 from sqlalchemy import update
+from tests.act.test_approval import reply
 from tests.act.test_decide import policy_with
 from tests.tick.scene import BUG, MEMORY, NETWORK, ORDERS, Oracle, Scene, judgement_of, proven
 
@@ -79,6 +80,27 @@ def test_a_run_that_began_long_ago_is_asked_about(failed: Scene) -> None:
     failed.airflow.runs[ORDERS.dag_id, ORDERS.run_id].started_at = now() - timedelta(days=5)
     failed.tick()
     assert "Its run is older than 72 h" in failed.incident.detail
+
+
+def test_a_run_is_as_old_as_ever_when_a_clear_began_it_anew(failed: Scene) -> None:
+    failed.airflow.runs[ORDERS.dag_id, ORDERS.run_id].started_at = now() - timedelta(days=5)
+    failed.tick()
+    reply(failed, "Approve")
+    failed.airflow.schedule()
+    failed.airflow.fail(ORDERS)
+    failed.ticks(3)
+    assert (failed.state, failed.incident.decisions) == (State.ASKED, 2)
+    assert "Its run is older than 72 h" in failed.incident.detail
+
+
+def test_a_run_is_as_old_for_its_other_tasks(failed: Scene) -> None:
+    failed.airflow.runs[ORDERS.dag_id, ORDERS.run_id].started_at = now() - timedelta(days=5)
+    failed.tick()
+    reply(failed, "Approve")
+    failed.airflow.schedule()
+    failed.airflow.fail(replace(ORDERS, task_id="ship_orders"))
+    failed.ticks(1)
+    assert "Its run is older than 72 h" in failed.store.reading.incidents([State.ASKED])[0].detail
 
 
 def test_a_task_that_never_succeeded_has_to_be_surer_to_be_mended(failed: Scene) -> None:

@@ -93,6 +93,13 @@ def test_the_variable_is_the_same_switch(sqlite_store: Store, monkeypatch: pytes
     assert bool(killswitch.stopped(sqlite_store)) is on
 
 
+def test_who_reads_why_nothing_is_done_reads_how_it_goes_on(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "until monday")
+    assert killswitch.stopped(sqlite_store).endswith("oncall_paused (until monday); delete it, or set it to false, and they go on")
+    sqlite_store.switch.stop("ann", "the cluster moves")
+    assert killswitch.stopped(sqlite_store).endswith(" UTC (the cluster moves); `airflow oncall resume` lets them go on")
+
+
 def test_without_both_it_is_off(sqlite_store: Store) -> None:
     assert killswitch.stopped(sqlite_store) == ""
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from tests.knowledge.people import People
 from tests.knowledge.people import entry as known
+from tests.learn.past import Past
 from tests.tick.scene import NETWORK, ORDERS, SHARDS, Scene
 
-from airflow_oncall.incident import State, TaskRef
+from airflow_oncall.incident import OutcomeKind, State, TaskRef
+from airflow_oncall.knowledge.base import KnowledgeBase
 from airflow_oncall.knowledge.book import Book
+from airflow_oncall.store.tables import actions
+from airflow_oncall.triage.models import Recommendation, Remedy
 from airflow_oncall.upkeep import look_after_knowledge
 
 FAILURE = "ConnectionError: vendor gateway hung up"
@@ -82,9 +87,27 @@ def test_what_is_alike_moves_the_decision(gateway: Scene) -> None:
     assert any(reason.startswith("Alike: Known as vendor-gateway (100% alike)") for reason in newer.reasons)
 
 
+def test_outcomes_of_what_is_alike_are_not_counted_again_for_the_task(scene: Scene) -> None:
+    past = Past(scene.store)
+    past.repaired(past.failed("gateway-elsewhere", FAILURE, NETWORK), OutcomeKind.FAILED_SAME)
+    with scene.store.engine.begin() as connection:
+        connection.execute(update(actions).values(dag_id=ORDERS.dag_id, task_id=ORDERS.task_id))
+    KnowledgeBase(scene.store).catch_up()
+    fail(scene, ORDERS)
+    scene.brain.ranks = [Recommendation(Remedy("clear_task"), 0.8)]
+    scene.tick()
+    decision = scene.store.reading.decision(scene.store.reading.incidents(limit=1)[0].id)
+    assert decision is not None
+    alike, outcomes = (decision.basis["probability"][name] for name in ("alike", "outcomes"))
+    assert (alike["successes"], outcomes) == (0, None)
+    assert alike["failures"] > 0.5
+    assert any(f"clear_task {decision.basis['probability']['after']:.0%}" in reason for reason in decision.reasons)
+
+
 def test_an_hour_of_upkeep_proposes_what_people_resolved(scene: Scene) -> None:
     people = People(scene.store)
     for _ in range(3):
         people.repaired_by_hand(people.saw("0a1b"))
+        people.a_day_passes()
     look_after_knowledge(scene.store)
     assert [one.name for one in scene.store.knowledge.all(is_proposed=True)] == ["missing-data-0a1b"]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.tick.scene import BUG
+from tests.tick.scene import BUG, proven
 from tests.tick.storm_scene import DATABASE_DOWN, NETWORK, STORMY, StormScene, member
 
 from airflow_oncall.incident import ActionState, State, StormState, TaskRef, Verdict
@@ -133,6 +133,7 @@ def test_a_probe_that_fails_lets_the_storm_wait_and_the_next_one_is_another(stru
 def test_a_probe_that_fails_with_another_cause_leaves_the_storm_and_proves_nothing(struck: StormScene) -> None:
     struck.brain.knows["bad row"] = BUG
     (first,) = struck.cleared
+    proven(struck, first)
     struck.run_what_waits(fails="bad row")
     struck.tick()
     assert struck.storm.state == StormState.WAITING
@@ -325,12 +326,19 @@ def test_a_held_member_that_fails_anew_is_understood_anew(struck: StormScene, sa
     assert len(struck.cleared) == 1
 
 
-def test_a_probe_that_a_person_repairs_first_proves_as_much(struck: StormScene) -> None:
-    (probe,) = struck.cleared
-    struck.airflow.mark(probe, "success")
+def test_a_probe_that_a_person_runs_first_proves_as_much(struck: StormScene) -> None:
+    struck.run_what_waits(fails="connection reset")
+    struck.tick()
+    probe = struck.incident_number(struck.storm.probe_id or 0)
+    struck.store.storms.probe_again(struck.storm, "ann", "")
+    struck.airflow.dags["nightly"].params["oncall"] = "ask"
+    struck.tick()
+    asked = struck.incident_number(struck.storm.probe_id or 0)
+    assert (asked.state, probe.id != asked.id) == (State.ASKED, True)
+    struck.airflow.clear_by_hand(asked.ref)
+    struck.run_what_waits()
     struck.ticks(1)
-    assert struck.storm.state == StormState.RELEASING
-    assert len(struck.cleared) == 3
+    assert (struck.storm.state, struck.storm.probe_id) == (StormState.RELEASING, asked.id)
 
 
 def test_a_probe_that_is_deleted_is_replaced(storm: StormScene) -> None:

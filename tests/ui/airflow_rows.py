@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tests.ui.scene import ASKED, RUN
+from tests.ui.scene import RUN
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = "scene"
@@ -16,8 +16,8 @@ APPROVERS = {"for_somebody_else": [{"id": "grace", "name": "grace"}]}
 """Questions that only these may answer."""
 
 
-def write(ids: Mapping[str, int]) -> None:
-    """Write it all into Airflow's database."""
+def write(ids: Mapping[str, int], questions: Mapping[str, str]) -> None:
+    """Write it all into Airflow's database; ``questions``: the ids of their runs."""
     from airflow.utils.session import create_session
 
     with create_session() as session:
@@ -26,8 +26,8 @@ def write(ids: Mapping[str, int]) -> None:
         for instance in failed.task_instances:
             instance.state = "failed"
             instance.try_number = 1
-        for name in ASKED:
-            _ask(session, ids[name], APPROVERS.get(name, []))
+        for name, run_id in questions.items():
+            _ask(session, ids[name], run_id, APPROVERS.get(name, []))
 
 
 def _know_dags(session: Any) -> None:
@@ -64,11 +64,11 @@ def _run(session: Any, dag_id: str, run_id: str, state: str, conf: dict[str, Any
     )
 
 
-def _ask(session: Any, incident_id: int, approvers: list[dict[str, str]]) -> None:
+def _ask(session: Any, incident_id: int, run_id: str, approvers: list[dict[str, str]]) -> None:
     """The question of an incident's first decision, as its operator leaves it while it waits."""
     from airflow.models.hitl import HITLDetail
 
-    run = _run(session, "oncall_approval", f"oncall-{incident_id}-1", "running", {"incident_id": incident_id, "number": 1})
+    run = _run(session, "oncall_approval", run_id, "running", {"incident_id": incident_id, "number": 1})
     (question,) = [one for one in run.task_instances if one.task_id == "question"]
     question.state = "awaiting_input"
     question.try_number = 1

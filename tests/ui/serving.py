@@ -1,6 +1,6 @@
 """An Airflow API server over the scene, in a process of its own: ``python -m tests.ui.serving AIRFLOW_DB ANSWER_FILE``.
 
-It serves until its standard input ends; where it serves, and which incidents there are, stands in the answer file.
+It serves until its standard input ends; where it serves, and which incidents and questions there are, stands in the answer file.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ def main(database: Path, answer: Path) -> None:
     """Make the scene and serve it."""
     home = Path(os.environ["AIRFLOW_HOME"])
     shutil.copy(database, home / "airflow.db")
-    ids = scene.write(open_store())
-    airflow_rows.write(ids)
+    store = open_store()
+    ids = scene.write(store)
+    questions = {name: store.reading.actions(ids[name])[-1].own_run_id for name in scene.ASKED}
+    airflow_rows.write(ids, questions)
     with airflow_server(home) as api:
         said = answer.with_suffix(".part")
-        said.write_text(json.dumps({"url": str(api.client.base_url).rstrip("/"), "ids": ids}))
+        said.write_text(json.dumps({"url": str(api.client.base_url).rstrip("/"), "ids": ids, "questions": questions}))
         said.rename(answer)
         sys.stdin.read()
 

@@ -26,6 +26,8 @@ class World:
 
     client: Client
     ids: dict[str, int]
+    questions: dict[str, str]
+    """Runs of the questions about them."""
     tokens: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -56,7 +58,7 @@ class World:
 
     def question(self, name: str) -> str:
         """Path of the question about an incident."""
-        return f"/api/v2/dags/oncall_approval/dagRuns/oncall-{self.ids[name]}-1/taskInstances/question/-1/hitlDetails"
+        return f"/api/v2/dags/oncall_approval/dagRuns/{self.questions[name]}/taskInstances/question/-1/hitlDetails"
 
 
 @contextmanager
@@ -80,7 +82,7 @@ def served(home: Path, database: Path) -> Iterator[World]:
         assert process.poll() is None, log.read_text()
         said = json.loads(answer.read_text())
         with Client(base_url=said["url"], timeout=60) as client:
-            yield World(client, said["ids"])
+            yield World(client, said["ids"], said["questions"])
     finally:
         _end(process)
 

@@ -1,17 +1,18 @@
 """Questions to people: asked in Airflow's own UI, one run of ``oncall_approval`` a question, answered at most once.
 
-The run's id is made from incident and decision number, so asking twice is one run. Airflow's HITL endpoints do the
+The run's id is that of the action that is asked about, so asking twice is one run. Airflow's HITL endpoints do the
 rest: who may answer, who answered, the audit. A question that nobody answers does nothing and is escalated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
+from airflow_oncall import conf
 from airflow_oncall.act.actions.registry import describe
 from airflow_oncall.act.effective import Subject, effective, subject_of
 from airflow_oncall.act.execute import execute
@@ -29,18 +30,16 @@ APPROVAL_DAG = "oncall_approval"
 QUESTION_TASK = "question"
 APPROVE, REJECT = "Approve", "Reject"
 LEASE = timedelta(minutes=2)
+SLACK = timedelta(hours=1)
+"""A question that waits so much longer than people have time to answer waits for a scheduler, and perhaps for ever."""
 _MARKDOWN = frozenset("\\`*[]<>|")
-
-
-def run_id(incident_id: int, number: int) -> str:
-    """Run of the question that decision ``number`` of an incident asks."""
-    return f"oncall-{incident_id}-{number}"
 
 
 def ask(store: Store, api: AirflowApi, incident: Incident) -> Incident:
     """Start the question's run (once, however often this is called) and look again in a minute."""
     decision, diagnosis = store.reading.decision(incident.id), store.reading.diagnosis(incident.id)
-    if decision is None or diagnosis is None:
+    action = store.ledger.open_action(incident.id, incident.decisions)
+    if decision is None or diagnosis is None or action is None:
         raise AssertionError(f"incident {incident.id} is asked about without a decision")
     seen = store.reading.occurrences(incident.id)[-1]
     storm = store.storms.of(incident)
@@ -53,7 +52,7 @@ def ask(store: Store, api: AirflowApi, incident: Incident) -> Incident:
         + _suggestion(store.suggestions.get(incident.fingerprint)),
     }
     try:
-        api.trigger(APPROVAL_DAG, run_id(incident.id, decision.number), question)
+        api.trigger(APPROVAL_DAG, action.own_run_id, question)
     except AirflowApiError as error:
         if error.transient:
             raise
@@ -61,28 +60,44 @@ def ask(store: Store, api: AirflowApi, incident: Incident) -> Incident:
     return store.ledger.move(incident, State.ASKED, due_in=60)
 
 
-def response_to(api: AirflowApi, incident_id: int, number: int) -> dict[str, Any] | None:
-    """What a person answered, from Airflow's own record; ``None`` where nobody did.
+def response_in(api: AirflowApi, run_id: str) -> dict[str, Any] | None:
+    """What a person answered in the run of a question, from Airflow's own record; ``None`` where nobody did.
 
     The record is asked rather than the question's XCom, because Airflow can fail the question's task instance although
     it was answered: when the answer comes in the moment in which it begins to wait.
     """
-    return api.human_answer(APPROVAL_DAG, run_id(incident_id, number), QUESTION_TASK)
+    return api.human_answer(APPROVAL_DAG, run_id, QUESTION_TASK)
 
 
 def still_asked(store: Store, api: AirflowApi, incident: Incident) -> Incident:
     """``asked``: when a question's run ended without telling us, its answer is read here, so that no incident waits for ever."""
-    try:
-        state = api.run(APPROVAL_DAG, run_id(incident.id, incident.decisions)).state
-    except NotFound:
-        state = "gone"
-    if state in ("queued", "running"):
-        return store.ledger.move(incident, State.ASKED, due_in=60)
-    response = response_to(api, incident.id, incident.decisions) if state != "gone" else None
     action = store.ledger.open_action(incident.id, incident.decisions)
-    if response is None or action is None:
-        return _reject(store, incident, "no answer", "airflow", f"the question's run is {state} and left no answer")
+    if action is None:
+        raise AssertionError(f"incident {incident.id} is asked about without an action")
+    try:
+        run = api.run(APPROVAL_DAG, action.own_run_id)
+    except NotFound:
+        return _reject(store, incident, "no answer", "airflow", "nobody answered: the question's run is gone")
+    waits = run.state in ("queued", "running")
+    overdue = now() - (run.started_at or action.planned_at) > timedelta(seconds=conf.approval_timeout()) + SLACK
+    if waits and not overdue:
+        return store.ledger.move(incident, State.ASKED, due_in=60)
+    response = response_in(api, action.own_run_id)
+    if response is None:
+        advice = f"; is {APPROVAL_DAG} paused? Unpause it" if waits else ""
+        return _reject(store, incident, "no answer", "airflow", f"nobody answered: the question's run is {run.state}{advice}")
     return _carry_out(store, api, incident, action, response)
+
+
+def conclude(store: Store, api: AirflowApi, run_id: str, question: Mapping[str, Any]) -> str:
+    """What the run of a question does at its end: carry out what a person answered in it, or that nobody did.
+
+    ``question``: what it was started with. A run that another store started, one that was replaced or set back since, changes nothing.
+    """
+    incident_id, number = int(question["incident_id"]), int(question["number"])
+    if run_id not in (one.own_run_id for one in store.reading.actions(incident_id)):
+        return f"{run_id} asks no question of this store; nothing is done."
+    return answer(store, api, incident_id, number, response_in(api, run_id))
 
 
 def answer(store: Store, api: AirflowApi, incident_id: int, number: int, response: Mapping[str, Any] | None) -> str:
@@ -108,16 +123,18 @@ def answer(store: Store, api: AirflowApi, incident_id: int, number: int, respons
 
 def _carry_out(store: Store, api: AirflowApi, incident: Incident, action: Action, response: Mapping[str, Any] | None) -> Incident:
     allowed = _approvers_now(store, api, incident) if response else ()
-    if response and allowed and not _is_among(response, allowed):
+    if response and not may_answer(known_as(response), allowed):
         user = _user(response)
         detail = f"{user} answered, but only {', '.join(allowed)} may; nothing is done"
         return _reject(store, incident, "no answer", user, detail)
-    if not response or APPROVE not in response.get("chosen_options", ()):
-        name, user = ("rejection", _user(response)) if response else ("no answer", "airflow")
-        return _reject(store, incident, name, user, "")
+    if not response:
+        return _reject(store, incident, "no answer", "airflow", "nobody answered in time")
+    if APPROVE not in response.get("chosen_options", ()):
+        _answer_for_storm(store, incident, False, response)
+        return _reject(store, incident, "rejection", _user(response), "")
     decision = store.reading.decision(incident.id)
     label = Label(incident.id, "approval", str(action.kind), _user(response), now(), {"decision": action.decision_number})
-    _answer_for_storm(store, incident, True, label.given_by)
+    _answer_for_storm(store, incident, True, response)
     acting = store.ledger.answered(incident, action, label, State.ACTING, 0)
     reason = f"Approved by {label.given_by}. " + (" ".join(decision.reasons) if decision else "")
     return execute(store, api, acting, action, reason)
@@ -133,26 +150,32 @@ def _approvers_now(store: Store, api: AirflowApi, incident: Incident) -> Names:
     return effective(policy, named, mode="").approvers
 
 
-def _is_among(response: Mapping[str, Any], allowed: Names) -> bool:
+def known_as(response: Mapping[str, Any]) -> set[str]:
+    """Name and id of whoever answered."""
     user = response.get("responded_by_user") or {}
-    known = {str(user.get("id")), str(user.get("name"))} if isinstance(user, Mapping) else {str(user)}
-    return bool(known & set(allowed))
+    known = {user.get("id"), user.get("name")} if isinstance(user, Mapping) else {user}
+    return {str(one) for one in known if one is not None}
+
+
+def may_answer(known: Collection[str], allowed: Collection[str]) -> bool:
+    """Whether a policy that names these approvers, by name or id, takes the word of whoever is known as this."""
+    return not allowed or not set(known).isdisjoint(allowed)
 
 
 def _reject(store: Store, incident: Incident, name: str, user: str, detail: str) -> Incident:
-    _answer_for_storm(store, incident, False, user)
     action = store.ledger.open_action(incident.id)
-    label = Label(incident.id, name.replace(" ", "_"), "clear", user, now(), {"decision": incident.decisions, "detail": detail})
+    kind = str(action.kind) if action else ""
+    label = Label(incident.id, name.replace(" ", "_"), kind, user, now(), {"decision": incident.decisions, "detail": detail})
     if action is None:
         return store.ledger.move(incident, State.ESCALATED, due_in=0, detail=detail or f"{name} by {user}", what=name)
     return store.ledger.answered(incident, action, label, State.ESCALATED, 0)
 
 
-def _answer_for_storm(store: Store, incident: Incident, approved: bool, user: str) -> None:
-    """Before the answer itself is recorded, so that a crash between the two repeats both."""
+def _answer_for_storm(store: Store, incident: Incident, approved: bool, response: Mapping[str, Any]) -> None:
+    """Before the answer itself is recorded, so that a crash between the two repeats both. That nobody answered is no answer."""
     storm = store.storms.of(incident)
     if storm:
-        store.storms.answered(storm, approved, user)
+        store.storms.answered(storm, approved, _user(response), known_as(response))
 
 
 def _user(response: Mapping[str, Any]) -> str:

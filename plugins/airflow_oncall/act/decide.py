@@ -28,7 +28,19 @@ from airflow_oncall.act.policy import Adapt, Policy
 from airflow_oncall.act.situation import Situation
 from airflow_oncall.incident import ActionKind, Decision, Kind, Verdict
 
-__all__ = ["DECLARATIONS", "HOLDOUT", "Situation", "action_kind", "decide", "declaration", "effective_of", "is_held", "otherwise"]
+__all__ = [
+    "DECLARATIONS",
+    "HOLDOUT",
+    "Situation",
+    "action_kind",
+    "decide",
+    "declaration",
+    "effective_of",
+    "held_by",
+    "holding",
+    "is_held",
+    "otherwise",
+]
 
 DECLARATIONS = ("auto", "ask", "never")
 HOLDOUT = "holdout"
@@ -75,6 +87,20 @@ def otherwise(situation: Situation, policy: Policy) -> str | None:
 def is_held(decision: Decision) -> bool:
     """Whether nothing is done yet, and it has to be decided anew after ``wait_seconds``."""
     return decision.verdict is Verdict.WAIT and decision.action is None
+
+
+def holding(situation: Situation, policy: Policy, kind: str, verdict: Verdict) -> Hold | None:
+    """What would have an action of this kind wait if this were the verdict about it."""
+    return _longest(findings(Proposal(situation, effective_of(situation, policy), kind)), verdict)
+
+
+def held_by(hold: Hold, decision: Decision) -> Decision:
+    """The decision while this guard has it wait."""
+    reason = f"{hold.reason}; then it is decided anew. It would be {decision.verdict}: {decision.reasons[0]}"
+    seconds = int(min(max(hold.seconds, 1), LONGEST_SECONDS))
+    basis = {**decision.basis, "held_by": hold.guard}
+    reasons = (reason, *decision.reasons[1:])
+    return replace(decision, verdict=Verdict.WAIT, action=None, arm="", wait_seconds=seconds, reasons=reasons, basis=basis)
 
 
 def decide(situation: Situation, policy: Policy) -> Decision:
@@ -176,16 +202,15 @@ def _ladder(weighed: _Weighed) -> Decision:
 
 
 def _held(weighed: _Weighed, decision: Decision) -> Decision:
-    """The same decision, or that it has to wait; of several guards, the one that holds it longest counts."""
-    holding = [one for one in weighed.findings if isinstance(one, Hold) and decision.verdict in one.covers]
-    if not holding:
-        return decision
-    longest = max(holding, key=lambda one: one.seconds)
-    reason = f"{longest.reason}; then it is decided anew. It would be {decision.verdict}: {decision.reasons[0]}"
-    seconds = int(min(max(longest.seconds, 1), LONGEST_SECONDS))
-    basis = {**decision.basis, "held_by": longest.guard}
-    reasons = (reason, *decision.reasons[1:])
-    return replace(decision, verdict=Verdict.WAIT, action=None, arm="", wait_seconds=seconds, reasons=reasons, basis=basis)
+    """The same decision, or that it has to wait."""
+    hold = _longest(weighed.findings, decision.verdict)
+    return held_by(hold, decision) if hold else decision
+
+
+def _longest(found: Sequence[Finding], verdict: Verdict) -> Hold | None:
+    """Of several guards, the one that holds it longest counts."""
+    covering = (one for one in found if isinstance(one, Hold) and verdict in one.covers)
+    return max(covering, key=lambda one: one.seconds, default=None)
 
 
 def _wait(situation: Situation, policy: Effective) -> int:
@@ -299,6 +324,7 @@ def _basis(weighed: _Weighed) -> dict[str, Any]:
         "gain": economics.gain,
         "attempts": economics.attempts,
         "minutes": economics.minutes,
+        "run_began": situation.run_began.isoformat() if situation.run_began else None,
         "costs": policy.costs.model_dump(),
         "used": {name: used.amount for name, used in situation.used.items()},
         "guards": [{"guard": one.guard, "says": type(one).__name__.lower(), "reason": one.reason} for one in weighed.findings],

@@ -12,7 +12,7 @@ What a clear or another write that timed out did is never guessed: it is not sen
 from __future__ import annotations
 
 from airflow_oncall.act import killswitch
-from airflow_oncall.act.actions.base import ActContext, Result, TargetError, done, later, overtaken, refused, stopped
+from airflow_oncall.act.actions.base import ActContext, Result, TargetError, done, later, not_yet, overtaken, refused, stopped
 from airflow_oncall.act.actions.registry import UnknownAction, action_type
 from airflow_oncall.errors import AirflowApiError, NotFound
 from airflow_oncall.incident import Action, ActionState, Incident, State
@@ -29,6 +29,8 @@ def execute(store: Store, api: AirflowApi, incident: Incident, action: Action, r
     """Carry out a planned action and record how it ended; the incident is then ``verifying``, or stays due."""
     result = _tried(ActContext(store, api, incident, action, reason))
     if result.state is ActionState.PLANNED:
+        if not result.is_look:
+            return store.ledger.postpone(incident, result.seconds, result.detail, _told(incident, result))
         return store.ledger.move(incident, incident.state, due_in=result.seconds, detail=result.detail, what=_told(incident, result))
     if result.state is ActionState.REFUSED:
         return store.ledger.acted(incident, action, result.state, result.detail, State.ESCALATED, 0)
@@ -47,7 +49,7 @@ def _tried(context: ActContext) -> Result:
         return overtaken(str(error)) if isinstance(error, NotFound) else refused(str(error))
     except AirflowApiError as error:
         if error.transient:
-            return later(RETRY_SECONDS, str(error))
+            return not_yet(RETRY_SECONDS, str(error))
         return overtaken(str(error)) if error.status == 409 else refused(str(error))
     except TargetError as error:
         return later(RETRY_SECONDS, str(error)) if error.transient and context.incident.looks < MOST_LOOKS else refused(str(error))
@@ -60,7 +62,7 @@ def _act(context: ActContext) -> Result:
     if moved := kind.precondition(context):
         return overtaken(moved)
     if paused := killswitch.stopped(context.store):
-        return later(killswitch.LOOK_AGAIN_SECONDS, paused)
+        return not_yet(killswitch.LOOK_AGAIN_SECONDS, paused)
     if stop := stopped(context):
         return refused(stop)
     return kind.execute(context)

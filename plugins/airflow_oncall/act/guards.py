@@ -100,7 +100,12 @@ def limits_of(budgets: Budgets, ref: TaskRef, category: str, kind: str, *, in_wa
 def breakers_of(ref: TaskRef, category: str, kind: str) -> tuple[Limit, ...]:
     """The two circuit breakers of an action. As a limit each lets one action through, which counts while it is half-open."""
     alike: dict[str, str | int] = {"kind": kind, "category": category}
-    return (Limit(_ALIKE, 1, where=alike, in_flight=True), Limit(_DAG, 1, where={"dag_id": ref.dag_id}, in_flight=True))
+    return (Limit(_ALIKE, 1, where=alike, in_flight=True), breaker_of(ref.dag_id))
+
+
+def breaker_of(dag_id: str) -> Limit:
+    """The circuit breaker of a DAG."""
+    return Limit(_DAG, 1, where={"dag_id": dag_id}, in_flight=True)
 
 
 def limits_in_force(situation: Situation, policy: Effective, kind: str) -> tuple[Limit, ...]:
@@ -168,14 +173,14 @@ def _used_up(limit: Limit, used: Used, situation: Situation) -> Finding:
     would_be, alone = limit.would_be(used.amount, situation.attempts), limit.would_be(0, situation.attempts)
     guard, what = f"budgets.{limit.name}", _BUDGETS[limit.name]
     if not limit.most:
-        return Refuse(guard, f"The budget of {what} is 0: nothing is repaired.")
+        return Refuse(guard, f"The budget of {what} is 0: nothing is repaired ({guard}).")
     if alone > limit.most:
-        return Refuse(guard, f"The budget of {what} is too small for one repair: it takes {alone} {unit} of {limit.most}.")
+        return Refuse(guard, f"The budget of {what} is too small for one repair: it takes {alone} {unit} of {limit.most} ({guard}).")
     if limit.name in _NOT_WAITED_FOR:
-        return Refuse(guard, f"The budget of {what} is used up: it would be {would_be} {unit} of {limit.most}.")
+        return Refuse(guard, f"The budget of {what} is used up: it would be {would_be} {unit} of {limit.most} ({guard}).")
     wait = (used.frees_at - situation.moment).total_seconds() if used.frees_at else AGAIN_SECONDS
     # Without the count, which grows and shrinks all the time: the same reason is written once.
-    return Hold(guard, f"The budget of {what} is used up: it is {limit.most} {unit}", max(wait, 1))
+    return Hold(guard, f"The budget of {what} is used up: it is {limit.most} {unit} ({guard})", max(wait, 1))
 
 
 def _breakers(proposal: Proposal) -> Iterator[Finding]:
@@ -211,8 +216,8 @@ def _reach(proposal: Proposal) -> Iterator[Finding]:
 
 
 def _age(proposal: Proposal) -> Iterator[Finding]:
-    most, age = proposal.policy.policy.risk.run_age_hours, proposal.situation.run_age
-    if age is not None and age > timedelta(hours=most):
+    most, began = proposal.policy.policy.risk.run_age_hours, proposal.situation.run_began
+    if began is not None and proposal.situation.moment - began > timedelta(hours=most):
         yield Ask("risk.run_age_hours", f"Its run is older than {most:g} h")
 
 

@@ -19,12 +19,14 @@ def stopped(store: Store) -> str:
     """Why nothing may be repaired now; empty while repairs go on."""
     made = store.switch.get()
     if made:
-        return f"Repairs are paused by {made.by} since {made.at:%Y-%m-%d %H:%M} UTC" + (f" ({made.reason})" if made.reason else "")
+        why = f" ({made.reason})" if made.reason else ""
+        return f"Repairs are paused by {made.by} since {made.at:%Y-%m-%d %H:%M} UTC{why}; `airflow oncall resume` lets them go on"
     try:
         said = read_variable()
     except BadSetting as error:
         return str(error)
-    return "" if said.lower() in OFF else f"Repairs are paused by the Airflow Variable {VARIABLE} ({said[:100]})"
+    paused = f"Repairs are paused by the Airflow Variable {VARIABLE} ({said[:100]}); delete it, or set it to false, and they go on"
+    return "" if said.lower() in OFF else paused
 
 
 def read_variable() -> str:

@@ -316,7 +316,7 @@ class Adapt(_Part):
     highest: Share = 0.95
     """No bar is moved above this."""
     least_outcomes: int = Field(default=30, strict=True, ge=5)
-    """Outcomes of a category and action without which its bar stays."""
+    """Outcomes of a category and action without which its bar stays; those of one outage or storm count as one."""
     step: float = Field(default=0.05, strict=True, gt=0, le=0.2)
     """Most that a bar moves in one hour."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from airflow_oncall.act.economics import Statistic
 from airflow_oncall.act.effective import Subject
@@ -81,7 +81,7 @@ class Situation:
     has_backfill: bool = False
     downstream: int = 0
     """Task instances of the run that wait for it."""
-    run_age: timedelta | None = None
+    run_began: datetime | None = None
     never_succeeded: bool = False
     """Airflow knows no success of the task."""
     changed_code: bool = False

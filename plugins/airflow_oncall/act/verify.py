@@ -86,6 +86,9 @@ def verify(store: Store, api: AirflowApi, incident: Incident, standing: Standing
     if known:
         return _end(store, incident, action, known.outcome, standing, known.state, known.detail)
     if standing.state == "success":
+        if ours and not _a_later_try(incident, standing, action):
+            detail = f"it was marked success at try {standing.try_number}, which failed: nothing ran"
+            return _end(store, incident, action, OutcomeKind.SUPERSEDED, standing, State.RESOLVED, detail)
         kind = OutcomeKind.SUCCESS if ours else OutcomeKind.SUPERSEDED
         return _end(store, incident, action, kind, standing, State.RESOLVED, f"succeeded at try {standing.try_number}")
     if standing.state == "failed" and action is not None and _a_later_failure(store, incident, action):
@@ -126,7 +129,9 @@ def follow(store: Store, incident: Incident, standing: Standing) -> Incident:
 def _end(
     store: Store, incident: Incident, action: Action | None, kind: OutcomeKind | None, standing: Standing, state: State, detail: str
 ) -> Incident:
-    outcome = Outcome(incident.id, kind, now(), standing.try_number, action.id if action else None, detail) if kind else None
+    ended_at = standing.view.ended_at if standing.view and standing.state == "success" else None
+    ours = action.id if action else None
+    outcome = Outcome(incident.id, kind, now(), standing.try_number, ours, detail, ended_at) if kind else None
     known = kind in (OutcomeKind.SUCCESS, OutcomeKind.FAILED_SAME, OutcomeKind.FAILED_OTHER)
     labels = [_label(incident, "outcome" if action else "outcome_without_us", str(kind))] if known else []
     closing = state in (State.RESOLVED, State.CLOSED)
@@ -138,6 +143,11 @@ def _a_later_failure(store: Store, incident: Incident, action: Action) -> bool:
     if incident.kind is not Kind.DAG_RUN:
         return incident.try_number > action.answers_try
     return action.done_at is not None and store.reading.occurrences(incident.id)[-1].happened_at > action.done_at
+
+
+def _a_later_try(incident: Incident, standing: Standing, action: Action | None) -> bool:
+    """Whether what succeeded is a try after the one that the action answered; runs have no tries."""
+    return incident.kind is Kind.DAG_RUN or action is None or standing.try_number > action.answers_try
 
 
 def _failed_again(store: Store, incident: Incident, action: Action) -> OutcomeKind:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -28,6 +29,7 @@ from airflow_oncall.knowledge.base import KnowledgeBase
 from airflow_oncall.rest import AirflowApi, TaskView
 from airflow_oncall.situations import Situations
 from airflow_oncall.store import open_store
+from airflow_oncall.store.records import now
 
 
 @command
@@ -85,9 +87,9 @@ class ImaginedFacts(Facts):
         """As it is now."""
         return self._task is not None and super().has_backfill(api, dag_id)
 
-    def run_age(self, api: AirflowApi, ref: TaskRef) -> timedelta | None:
-        """It began just now."""
-        return timedelta(0)
+    def run_began(self, api: AirflowApi, ref: TaskRef, noted: Callable[[TaskRef], datetime | None]) -> datetime | None:
+        """Just now."""
+        return now()
 
     def changed_code(self, api: AirflowApi, ref: TaskRef) -> bool:
         """Not in a run that began just now."""

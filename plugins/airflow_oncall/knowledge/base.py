@@ -61,6 +61,8 @@ class Alike:
     """For people."""
     evidence: Mapping[str, Statistic] = field(default_factory=dict)
     """By action: outcomes of other failures, weighed by likeness. Those of the same fingerprint are not among them."""
+    fingerprints: frozenset[str] = frozenset()
+    """The failures whose outcomes are in the evidence."""
 
 
 class KnowledgeBase:
@@ -116,7 +118,8 @@ class KnowledgeBase:
         lines += [_line_of_ending(one, "same fingerprint") for one in self._endings(fingerprint)]
         for name in sorted(others, key=lambda name: -others[name])[:SHOWN]:
             lines += [_line_of_ending(one, f"{others[name]:.0%} alike") for one in self._endings(name)[:1]]
-        return Alike(tuple(line[:LINE_CHARACTERS] for line in lines), _evidence(entries, others, ends))
+        counted = frozenset(name for name, seen in ends.items() if seen)
+        return Alike(tuple(line[:LINE_CHARACTERS] for line in lines), _evidence(entries, others, ends), counted)
 
     def _endings(self, fingerprint: str) -> list[Ending]:
         return self._store.knowledge.endings(fingerprint, SHOWN) if fingerprint else []

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from airflow_oncall.incident import CATEGORIES
 from airflow_oncall.store.knowledge import Resolution, Tally
 
 REPEATED = 3
-"""Incidents of one fingerprint that people resolved, from which an entry is proposed."""
+"""Occasions on which people resolved incidents of one fingerprint, from which an entry is proposed."""
 AGREED = 2 / 3
 """Share of them that must be of one category."""
 NAMED = 5
 """People and incidents that the notes name."""
+APART = timedelta(hours=1)
+"""What fails so soon after the one before was resolved, or even earlier, is the same occasion."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Proposal:
     newest: int
     """Incident whose text stands for them all."""
     resolved: int
+    """Occasions."""
 
 
 def find_proposals(resolutions: Sequence[Resolution], known: Collection[str]) -> list[Proposal]:
@@ -40,7 +44,10 @@ def find_proposals(resolutions: Sequence[Resolution], known: Collection[str]) ->
     by_fingerprint: dict[str, list[Resolution]] = {}
     for one in resolutions:
         if one.fingerprint and one.fingerprint not in known:
-            by_fingerprint.setdefault(one.fingerprint, []).append(one)
+            occasions = by_fingerprint.setdefault(one.fingerprint, [])
+            if occasions and one.opened_at < occasions[-1].at + APART:
+                occasions.pop()  # the newest stands for all of an outage, or of a storm
+            occasions.append(one)
     found = [_proposal(fingerprint, repeated) for fingerprint, repeated in by_fingerprint.items() if len(repeated) >= REPEATED]
     return sorted((one for one in found if one), key=lambda one: -one.resolved)
 
@@ -72,4 +79,4 @@ def _notes(repeated: Sequence[Resolution]) -> str:
     numbers = ", ".join(str(one.incident_id) for one in repeated[-NAMED:])
     by_hand = sum(one.action is None for one in repeated)
     how = f", {by_hand} of them by hand" if by_hand else ""
-    return f"Proposed: {len(repeated)} incidents of this kind were resolved by {people}{how}; the newest are {numbers}."
+    return f"Proposed: on {len(repeated)} occasions this was resolved by {people}{how}; the newest incidents are {numbers}."

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import fmean
+from typing import Any
 
 from sqlalchemy import Engine, select
 
-from airflow_oncall.incident import ActionState, OutcomeKind
 from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
-from airflow_oncall.store.tables import actions, bars, decisions, outcomes
+from airflow_oncall.store.outcomes import SUCCESS, episodes
+from airflow_oncall.store.tables import actions, bars, decisions, evidence_only, outcomes
 
 MOVED = "bar moved"
-_ENDED = tuple(str(kind) for kind in (OutcomeKind.SUCCESS, OutcomeKind.FAILED_SAME, OutcomeKind.FAILED_OTHER))
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,15 @@ class Bar:
 
 @dataclass(frozen=True)
 class Tried:
-    """One action whose end was seen, and how likely its success was thought to be."""
+    """How an action ended about one failure, and how likely its success was thought to be."""
 
     category: str
     action: str
     probability: float
-    resolved: bool
+    helped: float
+    """1 or 0; of outcomes of one episode, which count as one, their share."""
     seen_at: datetime
+    """When the first of them was seen."""
 
 
 class Bars:
@@ -66,21 +69,27 @@ class Bars:
             note(connection, "upkeep", MOVED, values)
 
     def tried(self, since: datetime) -> Sequence[Tried]:
-        """Actions whose end was seen since then, oldest first."""
+        """Episodes of evidence since then, oldest first."""
         decided = (decisions.c.incident_id == actions.c.incident_id) & (decisions.c.number == actions.c.decision_number)
+        told = (actions.c[name] for name in ("category", "kind", "fingerprint"))
         query = (
-            select(actions.c.category, actions.c.kind, decisions.c.probability, outcomes.c.kind.label("ended"), outcomes.c.seen_at)
+            select(*told, decisions.c.probability, outcomes.c.kind.label("ended"), outcomes.c.seen_at)
             .join(outcomes, outcomes.c.action_id == actions.c.id)
             .join(decisions, decided)
-            .where(actions.c.state == str(ActionState.DONE), actions.c.done_at > since, outcomes.c.kind.in_(_ENDED))
-            .order_by(outcomes.c.seen_at, outcomes.c.id)
+            .where(evidence_only, actions.c.done_at > since)
         )
         with transaction(self._engine, reading=True) as connection:
-            rows = connection.execute(query).all()
-        return [Tried(row.category, row.kind, row.probability, row.ended == str(OutcomeKind.SUCCESS), row.seen_at) for row in rows]
+            found = episodes(connection.execute(query).all())
+        return sorted(map(_tried, found), key=lambda one: one.seen_at)
 
     def _read(self, *where: object) -> list[Bar]:
         query = select(bars).where(*where).order_by(bars.c.category, bars.c.action)  # type: ignore[arg-type]
         with transaction(self._engine, reading=True) as connection:
             rows = connection.execute(query).all()
         return [Bar(row.category, row.action, row.auto, row.base, row.reason, row.changed_at) for row in rows]
+
+
+def _tried(episode: Sequence[Any]) -> Tried:
+    helped = fmean(row.ended == SUCCESS for row in episode)
+    first = episode[-1]
+    return Tried(first.category, first.kind, fmean(row.probability for row in episode), helped, first.seen_at)

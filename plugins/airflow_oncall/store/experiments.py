@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, and_, func, insert, select, update
+from sqlalchemy import Connection, Engine, and_, func, insert, select, update
 
 from airflow_oncall.errors import StoreRefused
 from airflow_oncall.incident import ActionState
@@ -15,7 +15,7 @@ from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.outcomes import ENDED, SUCCESS
 from airflow_oncall.store.records import now
-from airflow_oncall.store.tables import actions, decisions, experiments, outcomes
+from airflow_oncall.store.tables import actions, decisions, experiments, of_an_arm, outcomes
 
 HASH, THOMPSON = "hash", "thompson"
 ASSIGNMENTS = (HASH, THOMPSON)
@@ -95,24 +95,10 @@ class Experiments:
         found = self._read(_running, experiments.c.category == category, about)
         return max(found, key=lambda one: bool(one.fingerprint), default=None)
 
-    def trials(self, experiment: Experiment) -> dict[str, Trials]:
-        """Of every arm what became of its actions, also of those that a person had to approve."""
-        arms = {f"{experiment.name}/{arm}": arm for arm in experiment.arms}
-        mine = and_(decisions.c.incident_id == actions.c.incident_id, decisions.c.number == actions.c.decision_number)
-        query = (
-            select(decisions.c.arm, actions.c.state, outcomes.c.kind, func.count().label("n"))
-            .join(actions, mine)
-            .outerjoin(outcomes, outcomes.c.action_id == actions.c.id)
-            .where(decisions.c.made_at >= experiment.started_at, decisions.c.arm.in_(list(arms)))
-            .group_by(decisions.c.arm, actions.c.state, outcomes.c.kind)
-        )
-        found = dict.fromkeys(experiment.arms, Trials())
+    def trials(self, experiment: Experiment, newest: int | None = None) -> dict[str, Trials]:
+        """Of every arm what became of its actions, also of those that a person had to approve; of so many of its newest decisions."""
         with transaction(self._engine, reading=True) as connection:
-            for row in connection.execute(query):
-                field = _field(row.state, row.kind)
-                before = found[arms[row.arm]]
-                found[arms[row.arm]] = before._replace(**{field: getattr(before, field) + row.n})
-        return found
+            return {arm: _trials(connection, experiment, arm, newest) for arm in experiment.arms}
 
     def _read(self, *where: Any) -> list[Experiment]:
         with transaction(self._engine, reading=True) as connection:
@@ -121,6 +107,22 @@ class Experiments:
 
 
 _running = experiments.c.stopped_at.is_(None)
+
+
+def _trials(connection: Connection, experiment: Experiment, arm: str, newest: int | None) -> Trials:
+    given = (of_an_arm, decisions.c.arm == f"{experiment.name}/{arm}", decisions.c.made_at >= experiment.started_at)
+    drawn = select(decisions.c.incident_id, decisions.c.number).where(*given).order_by(decisions.c.made_at.desc()).limit(newest).subquery()
+    query = (
+        select(actions.c.state, outcomes.c.kind, func.count().label("n"))
+        .join(drawn, and_(drawn.c.incident_id == actions.c.incident_id, drawn.c.number == actions.c.decision_number))
+        .outerjoin(outcomes, outcomes.c.action_id == actions.c.id)
+        .group_by(actions.c.state, outcomes.c.kind)
+    )
+    found = Trials()
+    for row in connection.execute(query):
+        field = _field(row.state, row.kind)
+        found = found._replace(**{field: getattr(found, field) + row.n})
+    return found
 
 
 def _field(state: str, ended: str | None) -> str:

@@ -50,6 +50,13 @@ class Guards:
         with transaction(self._engine, reading=True) as connection:
             return tuple(Ended(row.seen_at, row.kind in _FAILED) for row in connection.execute(query))
 
+    def failing_dags(self, since: datetime, least: int) -> list[str]:
+        """DAGs of which at least so many actions, done since then, were seen to fail."""
+        failed = (_DONE, _COUNTED, actions.c.done_at >= since, outcomes.c.kind.in_(_FAILED))
+        query = select(actions.c.dag_id).join(outcomes, outcomes.c.action_id == actions.c.id).where(*failed)
+        with transaction(self._engine, reading=True) as connection:
+            return list(connection.execute(query.group_by(actions.c.dag_id).having(func.count() >= least)).scalars())
+
 
 def enforce(connection: Connection, limits: Sequence[Limit], attempts: int) -> None:
     """Count again, alone: raises ``BudgetUsedUp`` when an action that re-arms so many runs does not fit any more.

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Select, and_, func, select
 from airflow_oncall.incident import CLOSING, Kind, State, Verdict
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.outcomes import SUCCESS
-from airflow_oncall.store.tables import actions, decisions, incidents, occurrences, outcomes
+from airflow_oncall.store.tables import actions, decisions, incidents, occurrences, of_an_arm, outcomes
 
 SUCCEEDED, FAILED, NOT_RUN = "succeeded", "failed", "not run"
 """How the next re-run ended; ``not run``: nobody ran it again, or what was seen does not tell."""
@@ -53,9 +53,8 @@ class Drawn(NamedTuple):
 
     arm: str
     decided_at: datetime
-    resolved_at: datetime | None
-    is_last: bool
-    """Nothing was decided after it."""
+    succeeded_at: datetime | None
+    """When the try ended that succeeded, by Airflow's clock; where that is not known, when it was seen."""
 
 
 class Hindsight:
@@ -86,19 +85,15 @@ class Hindsight:
     def drawn(self, arms: Sequence[str], since: datetime, until: datetime) -> list[Drawn]:
         """Repairs decided in this time that were in the draw, in either arm."""
         repairs = [str(verdict) for verdict in (Verdict.AUTO, Verdict.WAIT, Verdict.OBSERVE)]
+        resolved = (incidents.c.id == decisions.c.incident_id, incidents.c.state == str(State.RESOLVED))
+        ends = select(func.coalesce(outcomes.c.ended_at, outcomes.c.seen_at)).join(incidents, incidents.c.id == outcomes.c.incident_id)
+        succeeded = ends.where(*resolved).order_by(outcomes.c.id.desc()).limit(1).correlate(decisions).scalar_subquery()
         query = (
-            select(
-                decisions.c.arm, decisions.c.number, decisions.c.made_at, incidents.c.state, incidents.c.closed_at, incidents.c.decisions
-            )
-            .join(incidents, incidents.c.id == decisions.c.incident_id)
+            select(decisions.c.arm, decisions.c.made_at, succeeded.label("succeeded_at"))
             .where(decisions.c.made_at >= since, decisions.c.made_at < until)
-            .where(decisions.c.arm.in_(arms), decisions.c.verdict.in_(repairs))
+            .where(of_an_arm, decisions.c.arm.in_(arms), decisions.c.verdict.in_(repairs))
         )
-        resolved = str(State.RESOLVED)
-        return [
-            Drawn(row["arm"], row["made_at"], row["closed_at"] if row["state"] == resolved else None, row["decisions"] == row["number"])
-            for row in self._rows(query)
-        ]
+        return [Drawn(*row.values()) for row in self._rows(query)]
 
     def _tries(self, ids: Sequence[int]) -> dict[int, list[Any]]:
         columns = (occurrences.c[name] for name in ("incident_id", "try_number", "happened_at", "duration", "will_retry"))

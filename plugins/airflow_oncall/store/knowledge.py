@@ -101,6 +101,9 @@ class Resolution:
     action: str | None
     """``None``: they did it by hand."""
     by: str
+    opened_at: datetime
+    at: datetime
+    """When it was seen to be resolved."""
 
 
 class Knowledge:
@@ -190,30 +193,30 @@ class Knowledge:
 
     def resolutions(self, since: datetime) -> list[Resolution]:
         """What people resolved since then, oldest first; an incident counts once, by the newest that is known of it."""
-        found = sorted([*self._by_hand(since), *self._approved(since)], key=lambda pair: pair[0])
+        found = sorted([*self._by_hand(since), *self._approved(since)], key=lambda one: one.at)
         said = self._true_categories(since)
-        named = {one.incident_id: replace(one, category=said.get(one.incident_id, one.category)) for _, one in found}
-        return list(named.values())
+        named = {one.incident_id: replace(one, category=said.get(one.incident_id, one.category)) for one in found}
+        return sorted(named.values(), key=lambda one: one.at)
 
-    def _by_hand(self, since: datetime) -> list[tuple[datetime, Resolution]]:
+    def _by_hand(self, since: datetime) -> list[Resolution]:
         query = (
-            select(incidents.c.id, incidents.c.fingerprint, incidents.c.category, labels.c.given_at)
+            select(*_OF_INCIDENT, labels.c.given_at.label("at"))
             .join(incidents, incidents.c.id == labels.c.incident_id)
             .where(labels.c.given_at > since, labels.c.name == "outcome_without_us", labels.c.value == SUCCESS)
         )
-        return [(row["given_at"], _resolution(row, None, "a person")) for row in self._rows(query)]
+        return [_resolution(row, None, "a person") for row in self._rows(query)]
 
-    def _approved(self, since: datetime) -> list[tuple[datetime, Resolution]]:
+    def _approved(self, since: datetime) -> list[Resolution]:
         """Actions that somebody approved, or called right afterwards, and that were seen to help."""
         praised = select(labels.c.incident_id).where(labels.c.name == "feedback", labels.c.detail["action_correct"].as_boolean())
         query = (
-            select(incidents.c.id, incidents.c.fingerprint, incidents.c.category, actions.c.kind, actions.c.approved_by, outcomes.c.seen_at)
+            select(*_OF_INCIDENT, actions.c.kind, actions.c.approved_by, outcomes.c.seen_at.label("at"))
             .join(actions, actions.c.incident_id == incidents.c.id)
             .join(outcomes, outcomes.c.action_id == actions.c.id)
             .where(outcomes.c.seen_at > since, outcomes.c.kind == SUCCESS, actions.c.state == str(ActionState.DONE))
             .where(actions.c.approved_by.is_not(None) | incidents.c.id.in_(praised))
         )
-        return [(row["seen_at"], _resolution(row, row["kind"], row["approved_by"] or "feedback")) for row in self._rows(query)]
+        return [_resolution(row, row["kind"], row["approved_by"] or "feedback") for row in self._rows(query)]
 
     def _true_categories(self, since: datetime) -> dict[int, str]:
         said = (labels.c.name == "feedback", labels.c.value != "", labels.c.given_at > since)
@@ -243,6 +246,7 @@ class Knowledge:
             return connection.execute(query).mappings().all()
 
 
+_OF_INCIDENT = tuple(incidents.c[name] for name in ("id", "fingerprint", "category", "opened_at"))
 _TALLIES: Select[Any] = (
     select(
         incidents.c.fingerprint, actions.c.kind, func.count().filter(outcomes.c.kind == SUCCESS).label("helped"), func.count().label("n")
@@ -318,7 +322,7 @@ def _without_words(entry: Mapping[str, Any], lines: Collection[str]) -> dict[str
 
 
 def _resolution(row: Any, action: str | None, by: str) -> Resolution:
-    return Resolution(row["id"], row["fingerprint"], row["category"] or "", action, by)
+    return Resolution(row["id"], row["fingerprint"], row["category"] or "", action, by, row["opened_at"], row["at"])
 
 
 def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

@@ -32,6 +32,7 @@ from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.guards import enforce
 from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.limits import Limit
+from airflow_oncall.store.outcomes import becomes_evidence
 from airflow_oncall.store.records import action_of, decision_values, diagnosis_values, incident_of, now
 from airflow_oncall.store.tables import (
     actions,
@@ -62,10 +63,10 @@ class Ledger:
         with transaction(self._engine) as connection:
             return self._move(connection, incident, state, due_in, detail, what)
 
-    def postpone(self, incident: Incident, due_in: float) -> Incident:
+    def postpone(self, incident: Incident, due_in: float, detail: str = "", what: str = "") -> Incident:
         """Look again later: what was to be done at this look could not be done, so it does not count as one."""
         with transaction(self._engine) as connection:
-            return self._move(connection, incident, incident.state, due_in, "", "", looks=incident.looks)
+            return self._move(connection, incident, incident.state, due_in, detail, what, looks=incident.looks)
 
     def held(self, incident: Incident, due_in: float, reason: str) -> Incident:
         """Look again later, for a reason that people see; it is written once, however often it holds."""
@@ -136,6 +137,8 @@ class Ledger:
             if outcome:
                 row = asdict(outcome) | {"kind": str(outcome.kind)}
                 connection.execute(upsert(self._engine, outcomes).values(row).on_conflict_do_nothing(index_elements=["action_id"]))
+            if outcome and outcome.action_id:
+                connection.execute(becomes_evidence(outcome.action_id))
             if given:
                 connection.execute(insert(labels), [_label_row(label) for label in given])
             moved = self._move(connection, incident, state, due_in, detail, str(outcome.kind) if outcome else str(state))

@@ -9,16 +9,20 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Engine, Integer, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Engine, Integer, and_, bindparam, delete, func, or_, select, true, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from airflow_oncall.incident import Incident, State
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.records import incident_of, now
-from airflow_oncall.store.tables import incidents, open_only, sweep_requests
+from airflow_oncall.store.tables import incidents, leases, open_only, storms, sweep_requests
 
 HOT = (State.OPEN, State.DIAGNOSED, State.WAITING, State.ACTING, State.VERIFYING)
 """States in which somebody's waiting costs time: they wake triage up, the others wait for its next minute."""
+
+
+LONGEST_WAIT = timedelta(hours=25)
+"""No wait and no lease lasts longer than a day: what ends later was written by a clock that was wrong."""
 
 
 class Queue:
@@ -58,6 +62,16 @@ class Queue:
         due = self.next_due()
         return due is not None and due <= now()
 
+    def bring_back(self) -> None:
+        """Make due and free what waits longer than anything may: else, after a clock that was ahead, nobody would look for years."""
+        too_late = now() + LONGEST_WAIT
+        with transaction(self._engine, reading=True) as connection:
+            found = [ends for ends, where in _ENDS if connection.execute(select(ends).where(where, ends > too_late).limit(1)).first()]
+        if found:
+            with transaction(self._engine) as connection:
+                for ends in found:
+                    connection.execute(update(ends.table).where(ends > too_late).values({ends.name: now()}))
+
     def take_sweep_requests(self) -> list[tuple[str, str]]:
         """Runs that asked to be swept. They stay until :meth:`drop_sweep_request`, so that a crash loses none."""
         query = select(sweep_requests.c.dag_id, sweep_requests.c.run_id).order_by(sweep_requests.c.asked_at)
@@ -89,6 +103,12 @@ def _claiming(which: ColumnElement[bool]) -> ReturningUpdate[Any]:
     return update(incidents).where(which).values(claimed_by=_WORKER, claimed_until=bindparam("until")).returning(incidents)
 
 
+_ENDS = (
+    (incidents.c.due_at, open_only),
+    (incidents.c.claimed_until, open_only),
+    (storms.c.due_at, open_only),
+    (leases.c.held_until, true()),
+)
 _WORKER: BindParameter[str] = bindparam("worker", type_=incidents.c.claimed_by.type)
 _AT: BindParameter[datetime] = bindparam("at", type_=incidents.c.due_at.type)
 _FREE = or_(incidents.c.claimed_until.is_(None), incidents.c.claimed_until < _AT, incidents.c.claimed_by == _WORKER)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +11,6 @@ from sqlalchemy import Engine, Select, Table, func, select, tuple_
 from airflow_oncall.incident import (
     Action,
     ActionKind,
-    ActionState,
     Decision,
     Diagnosis,
     Incident,
@@ -101,17 +99,12 @@ class Reading:
         """What is known to be true of an incident, oldest first."""
         return [dict(row) for row in self._all(labels, incident_id)]
 
-    def attempts(self, ref: TaskRef | None = None, since: datetime | None = None) -> int:
-        """Runs that clears of ours re-armed: of one task instance, or of all; planned ones count, refused ones do not."""
-        counted = (str(ActionState.PLANNED), str(ActionState.DONE))
-        query = select(func.coalesce(func.sum(actions.c.attempts), 0)).where(
-            actions.c.kind.in_([str(kind) for kind in CLEARS]), actions.c.state.in_(counted)
-        )
-        if ref is not None:
-            query = query.where(*(actions.c[name] == value for name, value in asdict(ref).items()))
-        if since is not None:
-            query = query.where(actions.c.planned_at >= since)
-        return int(self._rows(query)[0]["coalesce_1"])
+    def run_began(self, ref: TaskRef) -> datetime | None:
+        """When the run began, as the decisions about it noted it; ``None`` where there was none that would have acted."""
+        noted = decisions.c.basis["run_began"].as_string()
+        query = select(noted.label("at")).join(incidents, incidents.c.id == decisions.c.incident_id).distinct()
+        of_run = (incidents.c.dag_id == ref.dag_id, incidents.c.run_id == ref.run_id)
+        return min((datetime.fromisoformat(row["at"]) for row in self._rows(query.where(*of_run, noted.is_not(None)))), default=None)
 
     def count_by(self, column: str) -> dict[str, int]:
         """Number of incidents by ``state``, ``category`` or ``kind``."""

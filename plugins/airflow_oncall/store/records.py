@@ -180,7 +180,7 @@ def action_of(row: RowMapping) -> Action:
 
 def outcome_of(row: RowMapping) -> Outcome:
     """A row of ``outcomes``."""
-    names = ("incident_id", "seen_at", "try_number", "action_id", "detail")
+    names = ("incident_id", "seen_at", "try_number", "action_id", "detail", "ended_at")
     return Outcome(kind=OutcomeKind(row["kind"]), **{name: row[name] for name in names})
 
 

@@ -6,9 +6,9 @@ same sight one finds that nothing is left to do (:class:`StormMoved`); members a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, Engine, and_, exists, func, insert, literal, select, update
@@ -21,7 +21,7 @@ from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.ledger import LostClaim
 from airflow_oncall.store.queue import free
 from airflow_oncall.store.records import diagnosis_values, incident_of, now, storm_of
-from airflow_oncall.store.tables import decisions, diagnoses, incidents, occurrences, open_only, outcomes, storms
+from airflow_oncall.store.tables import actions, audit, decisions, diagnoses, incidents, occurrences, open_only, outcomes, storms
 
 AT_ONCE = 500
 """Members that one transaction takes in or releases."""
@@ -29,6 +29,8 @@ SPREAD = timedelta(hours=1)
 """Held members are looked at once in this time, not all in the same minute."""
 IN_FLIGHT = (State.OPEN, State.DIAGNOSED, State.WAITING, State.ACTING, State.VERIFYING, State.WATCHING)
 """A member in one of these goes its own way; ``asked`` waits for a person."""
+FAILED = tuple(map(str, (OutcomeKind.FAILED_SAME, OutcomeKind.FAILED_OTHER, OutcomeKind.EXPIRED)))
+"""With whatever text: the repair of a member that ended like this did not help."""
 
 
 class StormMoved(StoreError):
@@ -45,30 +47,40 @@ class Flood:
 
 @dataclass(frozen=True)
 class Progress:
-    """How the members of a storm stand. The last two count since the newest probe or wave."""
+    """How the members of a storm stand. The last three count since the newest probe or wave."""
 
     held: int = 0
     in_flight: int = 0
+    guarded: int = 0
+    """Members that were let go and that a guard has wait."""
     asked: int = 0
     left: int = 0
     """Members that are a person's."""
     succeeded: int = 0
     failed: int = 0
+    """Those that were members until they failed with another cause, too."""
+    moved: int = 0
+    """Others moved these, so they prove nothing."""
 
     @property
     def is_over(self) -> bool:
         """Whether no member needs the storm any more."""
-        return not (self.held or self.in_flight or self.asked)
+        return not (self.held or self.in_flight or self.guarded or self.asked)
 
     @property
     def wave_failed(self) -> bool:
-        """Whether half of the wave, or more, failed again."""
-        return 0 < self._wave <= 2 * self.failed
+        """Whether half of the wave, or more, failed again, or nothing that is left of it can prove anything."""
+        return 0 < self._wave <= 2 * self.failed or (self.moved > 0 and not (self._wave or self.guarded))
 
     @property
     def wave_succeeded(self) -> bool:
-        """Whether half of the wave was seen to succeed, or nothing of it is left to wait for."""
-        return self.succeeded * 2 >= self._wave
+        """Whether half of what no guard has wait was seen to succeed, or nothing of the wave is left to wait for."""
+        return self.succeeded * 2 >= self._wave and (self.succeeded > 0 or not (self.guarded or self.moved))
+
+    @property
+    def only_guarded(self) -> bool:
+        """Whether guards have all of the wave wait."""
+        return self.guarded > 0 and not (self._wave or self.moved)
 
     @property
     def _wave(self) -> int:
@@ -140,26 +152,49 @@ class Storms:
         mine = incidents.c.storm_id == storm.id
         states = {row["state"]: row["n"] for row in self._rows(_counted(incidents.c.state).where(mine))}
         ended = _counted(outcomes.c.kind).join(incidents, incidents.c.id == outcomes.c.incident_id)
-        ended = ended.where(mine, outcomes.c.action_id.is_not(None), outcomes.c.seen_at >= (storm.since or storm.opened_at))
+        ended = ended.where(mine, outcomes.c.action_id.is_not(None), outcomes.c.seen_at >= _since(storm))
         kinds = {row["kind"]: row["n"] for row in self._rows(ended)}
+        guarded = self._rows(select(func.count().label("n")).where(_guarded(storm)))[0]["n"]
         return Progress(
             held=states.get(str(State.HELD), 0),
-            in_flight=sum(states.get(str(state), 0) for state in IN_FLIGHT),
+            in_flight=sum(states.get(str(state), 0) for state in IN_FLIGHT) - guarded,
+            guarded=guarded,
             asked=states.get(str(State.ASKED), 0),
             left=states.get(str(State.ESCALATED), 0),
             succeeded=kinds.get(str(OutcomeKind.SUCCESS), 0),
-            failed=kinds.get(str(OutcomeKind.FAILED_SAME), 0),
+            failed=sum(kinds.get(kind, 0) for kind in FAILED) + self._failed_and_left(storm),
+            moved=kinds.get(str(OutcomeKind.SUPERSEDED), 0),
         )
 
-    def was_repaired(self, incident_id: int) -> bool:
-        """Whether its last outcome is the success of an action of ours."""
-        query = select(outcomes.c.kind, outcomes.c.action_id).where(outcomes.c.incident_id == incident_id)
-        rows = self._rows(query.order_by(outcomes.c.id.desc()).limit(1))
-        return bool(rows) and rows[0]["action_id"] is not None and rows[0]["kind"] == str(OutcomeKind.SUCCESS)
+    def _failed_and_left(self, storm: Storm) -> int:
+        """Repairs that this storm released and that failed with what is no member's cause."""
+        for_it = decisions.c.basis["storm"].as_integer() == storm.id
+        decided = and_(decisions.c.incident_id == actions.c.incident_id, decisions.c.number == actions.c.decision_number)
+        query = (
+            select(func.count().label("n"))
+            .select_from(actions)
+            .join(outcomes, outcomes.c.action_id == actions.c.id)
+            .join(incidents, incidents.c.id == actions.c.incident_id)
+            .join(decisions, decided)
+            .where(actions.c.done_at >= _since(storm), outcomes.c.kind.in_(FAILED))
+            .where(incidents.c.storm_id.is_distinct_from(storm.id), for_it)
+        )
+        return int(self._rows(query)[0]["n"])
 
-    def candidates(self, storm: Storm, limit: int) -> list[Incident]:
-        """Held members that could be the probe, one a task: those of which least was tried come first."""
-        order = (incidents.c.decisions, incidents.c.id)
+    def guarded_dags(self, storm: Storm) -> set[str]:
+        """DAGs of members that were let go and that a guard has wait."""
+        return {row["dag_id"] for row in self._rows(select(incidents.c.dag_id).where(_guarded(storm)).distinct())}
+
+    def answered_as(self, storm: Storm) -> set[str]:
+        """Name and id of whoever answered its question, as far as they are known."""
+        answers = (audit.c.incident_id.is_(None), audit.c.at >= storm.opened_at, audit.c.what == f"storm {storm.answer}")
+        query = select(audit.c.detail).where(*answers, audit.c.detail["storm"].as_integer() == storm.id)
+        newest = self._rows(query.order_by(audit.c.id.desc()).limit(1))
+        return {storm.answered_by, *(newest[0]["detail"].get("known_as", ()) if newest else ())}
+
+    def candidates(self, storm: Storm, limit: int, resting: Collection[str] = ()) -> list[Incident]:
+        """Held members that could be the probe, one a task: those of which least was tried come first, but of resting DAGs last."""
+        order = (incidents.c.dag_id.in_(resting), incidents.c.decisions, incidents.c.id)
         place = func.row_number().over(partition_by=(incidents.c.dag_id, incidents.c.task_id), order_by=order)
         ranked = select(incidents.c.id, place.label("place")).where(self._held(storm)).subquery()
         best = select(ranked.c.id).where(ranked.c.place == 1)
@@ -205,9 +240,12 @@ class Storms:
             self._change(connection, storm, state, detail, **also)
             _let_go(connection, ids)
 
-    def release(self, storm: Storm, size: int, asking_too: bool, detail: str) -> int:
-        """Let the next wave go; without ``asking_too`` only members that were not put back. The number of those that went."""
-        which = self._held(storm, *(() if asking_too else (incidents.c.looks == 0,)))
+    def release(self, storm: Storm, size: int, asking_too: bool, detail: str, resting: Collection[str] = ()) -> int:
+        """Let the next wave go; without ``asking_too`` only members that were not put back, and none of resting DAGs.
+
+        The number of those that went.
+        """
+        which = self._held(storm, incidents.c.dag_id.not_in(resting), *(() if asking_too else (incidents.c.looks == 0,)))
         with transaction(self._engine) as connection:
             ids = _choose(connection, which, size)
             if ids:
@@ -244,12 +282,15 @@ class Storms:
             _audit(connection, storm, "storm disbanded", {"by": user, "reason": reason, "members": len(ids)}, actor=user)
         return len(ids)
 
-    def answered(self, storm: Storm, approved: bool, user: str) -> None:
-        """Keep what a person said to its question: it holds for every member that would be asked about."""
+    def answered(self, storm: Storm, approved: bool, user: str, known_as: Collection[str] = ()) -> None:
+        """Keep what a person said to its question: it holds for every member that would be asked about.
+
+        ``known_as``: name and id, by either of which a policy may name approvers.
+        """
         answer = "approved" if approved else "rejected"
         with transaction(self._engine) as connection:
             connection.execute(update(storms).where(storms.c.id == storm.id).values(answer=answer, answered_by=user))
-            _audit(connection, storm, f"storm {answer}", {"by": user}, actor=user)
+            _audit(connection, storm, f"storm {answer}", {"by": user, "known_as": sorted(known_as)}, actor=user)
 
     # inner workings
 
@@ -304,7 +345,8 @@ class Storms:
         changed = connection.execute(update(storms).where(*mine).values(also | {"state": str(state), "detail": detail}))
         if changed.rowcount != 1:
             raise StormMoved(f"storm {storm.id} is no longer {storm.state}: another worker took it on")
-        _audit(connection, storm, f"storm {state}", {"detail": detail})
+        if (state, detail) != (storm.state, storm.detail):  # a look that found no news is no history
+            _audit(connection, storm, f"storm {state}", {"detail": detail})
 
     def _storms(self, which: ColumnElement[bool]) -> list[Storm]:
         members = select(func.count()).where(incidents.c.storm_id == storms.c.id)
@@ -315,6 +357,15 @@ class Storms:
     def _rows(self, query: Any) -> Sequence[Any]:
         with transaction(self._engine, reading=True) as connection:
             return connection.execute(query).mappings().all()
+
+
+def _since(storm: Storm) -> datetime:
+    return storm.since or storm.opened_at
+
+
+def _guarded(storm: Storm) -> ColumnElement[bool]:
+    """Members that were looked at after they were let go, and not decided about."""
+    return and_(incidents.c.storm_id == storm.id, incidents.c.state == str(State.DIAGNOSED), incidents.c.looks > 0)
 
 
 def _choose(connection: Connection, which: ColumnElement[bool], limit: int) -> list[int]:

@@ -185,6 +185,8 @@ decisions = _table(
     Column("arm", String(100), nullable=False, server_default=""),
     UniqueConstraint("incident_id", "number"),
 )
+of_an_arm = text("arm <> ''")
+Index("ix_oncall_decisions_arm", decisions.c.arm, decisions.c.made_at, sqlite_where=of_an_arm, postgresql_where=of_an_arm)
 
 actions = _table(
     "actions",
@@ -205,11 +207,17 @@ actions = _table(
     Column("category", String(40), nullable=False, server_default=""),
     Column("parameters", JSON, nullable=False, server_default="{}"),
     Column("in_wave", Boolean, nullable=False, server_default=false()),
+    Column("fingerprint", String(64), nullable=False, server_default=""),
+    Column("is_evidence", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("incident_id", "decision_number"),
 )
 Index("ix_oncall_actions_task", actions.c.dag_id, actions.c.task_id, actions.c.run_id)
-Index("ix_oncall_actions_budget", actions.c.planned_at, actions.c.dag_id)
 Index("ix_oncall_actions_done_at", actions.c.done_at)
+evidence_only = text("is_evidence")
+_partial: dict[str, Any] = {"sqlite_where": evidence_only, "postgresql_where": evidence_only}
+Index("ix_oncall_actions_evidence_fingerprint", actions.c.fingerprint, actions.c.done_at, **_partial)
+Index("ix_oncall_actions_evidence_task", actions.c.dag_id, actions.c.task_id, actions.c.category, actions.c.done_at, **_partial)
+Index("ix_oncall_actions_evidence_category", actions.c.category, actions.c.done_at, **_partial)
 
 outcomes = _table(
     "outcomes",
@@ -219,6 +227,7 @@ outcomes = _table(
     Column("try_number", Integer, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
     Column("detail", Text, nullable=False),
+    Column("ended_at", UtcDateTime),
 )
 
 labels = _table(

@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 from tests.act.actions.bench import decided, plan, step
 from tests.simulated_world import Dag
 from tests.tick.scene import ORDERS, Scene
 
 from airflow_oncall.act.actions.base import Impossible, Plan
 from airflow_oncall.incident import ActionState, OutcomeKind, State
+from airflow_oncall.store import records
+from airflow_oncall.store.records import now
+from airflow_oncall.store.tables import incidents
 
 RUNBOOK = "restart_broker"
 
@@ -38,7 +42,7 @@ def test_a_runbook_gets_the_incident_and_the_rules_own_words(ready: Scene) -> No
     action = decided(ready, "run_runbook", {"host": "broker-0"}, runbook=RUNBOOK, conf={"service": "broker"})
     step(ready)
     (run,) = [run for key, run in ready.airflow.runs.items() if key[0] == RUNBOOK]
-    assert run.run_id == f"oncall-{ready.incident.id}-1"
+    assert run.run_id == action.own_run_id
     assert run.conf["service"] == "broker"
     assert run.conf["incident"] == {
         "id": ready.incident.id,
@@ -79,13 +83,13 @@ def test_where_nothing_follows_its_own_success_is_the_end(ready: Scene) -> None:
 
 
 def test_when_it_fails_the_task_is_left_alone_and_a_person_goes_on(ready: Scene) -> None:
-    decided(ready, "run_runbook", runbook=RUNBOOK)
+    action = decided(ready, "run_runbook", runbook=RUNBOOK)
     step(ready)
     end(ready, "failed")
     assert step(ready).state is ActionState.DONE
     step(ready)
     assert (ready.state, ready.outcomes(), ready.airflow.clears) == (State.ESCALATED, [OutcomeKind.FAILED_SAME], [])
-    assert f"runbook {RUNBOOK} failed, see its run oncall-{ready.incident.id}-1" in ready.incident.detail
+    assert f"runbook {RUNBOOK} failed, see its run {action.own_run_id}" in ready.incident.detail
 
 
 def test_one_that_never_ends_is_left_to_a_person(ready: Scene) -> None:
@@ -99,6 +103,35 @@ def test_one_that_never_ends_is_left_to_a_person(ready: Scene) -> None:
     step(ready)
     assert (ready.state, ready.outcomes(), ready.airflow.clears) == (State.ESCALATED, [OutcomeKind.EXPIRED], [])
     assert "did not end in 5 min" in ready.incident.detail
+
+
+def time_passes(scene: Scene, monkeypatch: pytest.MonkeyPatch, ahead: timedelta) -> None:
+    """It is so much later than it really is, for the store and for Airflow."""
+    scene.airflow.clock_ahead = ahead
+    monkeypatch.setattr(records.clock, "read", scene.airflow.now)
+    scene.later()
+
+
+def test_the_limit_of_one_that_was_approved_late_counts_from_when_it_was_triggered(ready: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    decided(ready, "run_runbook", runbook=RUNBOOK, minutes=5)
+    time_passes(ready, monkeypatch, timedelta(hours=2))
+    step(ready)
+    assert step(ready).state is ActionState.PLANNED
+    time_passes(ready, monkeypatch, timedelta(hours=2, minutes=6))
+    assert step(ready).state is ActionState.DONE
+    assert "did not end in 5 min" in ready.incident.detail
+
+
+def test_a_runbook_that_takes_days_is_looked_at_once_a_minute(ready: Scene) -> None:
+    decided(ready, "run_runbook", runbook=RUNBOOK, minutes=5000)
+    step(ready)
+    start(ready)
+    with ready.store.engine.begin() as connection:
+        connection.execute(update(incidents).values(looks=1024))
+    assert step(ready).state is ActionState.PLANNED
+    due = ready.incident.due_at
+    assert due is not None
+    assert due - now() <= timedelta(seconds=60)
 
 
 def test_one_that_was_paused_before_it_began_is_left_to_a_person(ready: Scene) -> None:

@@ -116,7 +116,8 @@ def test_an_incident_tells_its_whole_story(api: Api, story: Story) -> None:
     assert view["diagnosis"]["alternatives"] == {"network_timeout": 0.6, "rate_limit": 0.3}
     assert view["decisions"][0]["reasons"][0] == "0.70 is below the bar of 0.85"
     assert view["actions"][0]["state"] == "planned"
-    assert view["question"] == {"dag_id": "oncall_approval", "run_id": f"oncall-{asked.id}-1", "task_id": "question", "map_index": -1}
+    (action,) = story.store.reading.actions(asked.id)
+    assert view["question"] == {"dag_id": "oncall_approval", "run_id": action.own_run_id, "task_id": "question", "map_index": -1}
 
 
 def test_who_may_only_read_is_told_so(api: Api, story: Story) -> None:

@@ -4,7 +4,7 @@ import { airflow, Failure, oncall, serverNow } from "../../../plugins/airflow_on
 import { answer, isFor } from "../../../plugins/airflow_oncall/show/ui/lib/questions.js";
 
 const real = globalThis.fetch;
-const ASKED = { dag_id: "oncall_approval", run_id: "oncall-1-1", task_id: "question", map_index: -1 };
+const ASKED = { dag_id: "oncall_approval", run_id: "oncall-1-1-20261121T020000000000", task_id: "question", map_index: -1 };
 let calls = [];
 
 /** Answers that the server gives, one after the other. */
@@ -68,7 +68,7 @@ test("an answer that came second says who was first", async () => {
     calls.map((call) => call.method),
     ["PATCH", "GET"],
   );
-  assert.match(calls[0].url, /dagRuns\/oncall-1-1\/taskInstances\/question\/-1\/hitlDetails$/);
+  assert.match(calls[0].url, /dagRuns\/oncall-1-1-20261121T020000000000\/taskInstances\/question\/-1\/hitlDetails$/);
 });
 
 test("a question is for everybody, or for those it names", () => {

@@ -11,8 +11,8 @@ test("a task instance's page is found whatever its names are made of", () => {
 });
 
 test("a question's run names its incident, another run names none", () => {
-  assert.equal(incidentAsked("oncall-17-2"), 17);
-  assert.equal(incidentAsked("manual__oncall-17-2"), null);
+  assert.equal(incidentAsked("oncall-17-2-20261121T020000000000"), 17);
+  assert.equal(incidentAsked("manual__oncall-17-2-20261121T020000000000"), null);
 });
 
 test("an entry survives the form", () => {

@@ -21,7 +21,7 @@ from airflow_oncall import conf
 from airflow_oncall.act.effective import Subject, effective, subject_of
 from airflow_oncall.act.policy_file import read_policy
 from airflow_oncall.errors import OnCallError
-from airflow_oncall.incident import Action, ActionState, Diagnosis, Incident, Kind, OutcomeKind, State
+from airflow_oncall.incident import Action, ActionKind, ActionState, Diagnosis, Incident, Kind, OutcomeKind, State
 from airflow_oncall.rest import NOTE_LIMIT, TIMEOUT, AirflowApi, TaskInstanceView, TaskView
 from airflow_oncall.store.ledger import LostClaim
 from airflow_oncall.store.sql import Store
@@ -105,11 +105,13 @@ class ActContext:
 
 @dataclass(frozen=True)
 class Result:
-    """How one call of ``execute`` ended; made by the four functions below."""
+    """How one call of ``execute`` ended; made by the five functions below."""
 
     state: ActionState
     detail: str
     seconds: float = 0
+    is_look: bool = True
+    """Whether the action got as far as to look at what it works on; such looks are limited."""
 
 
 def done(detail: str) -> Result:
@@ -132,6 +134,11 @@ def later(seconds: float, detail: str) -> Result:
     return Result(ActionState.PLANNED, detail, seconds)
 
 
+def not_yet(seconds: float, detail: str) -> Result:
+    """Something else stands before it; it is tried in so many seconds as if this had been no try."""
+    return Result(ActionState.PLANNED, detail, seconds, is_look=False)
+
+
 @dataclass(frozen=True)
 class Verified:
     """What an action itself knows of its end, where the task instance's own state does not tell."""
@@ -149,6 +156,9 @@ class ActionType(Protocol):
 
     def plan(self, context: PlanContext) -> Plan | Impossible:
         """What would be done, with the exact target; changes nothing."""
+
+    def for_member(self, parameters: Mapping[str, Any]) -> str:
+        """The kind of action for the members of a storm that follow its probe, which this was seen to help."""
 
     def describe(self, parameters: Mapping[str, Any]) -> str:
         """What was planned, in one line, for the person who is asked."""
@@ -175,6 +185,10 @@ class TaskAction:
         """The task's retries and one."""
         return no_task_instance(context) or Plan(context.task.retries + 1)
 
+    def for_member(self, parameters: Mapping[str, Any]) -> str:
+        """The same: it is about each of them by itself."""
+        return self.kind
+
     def describe(self, parameters: Mapping[str, Any]) -> str:
         """What happens to the task instance."""
         return "the task instance runs again, with its full retries"
@@ -197,6 +211,14 @@ class TaskAction:
     def verify(self, context: ActContext, state: str) -> Verified | None:
         """As the task instance ends."""
         return None
+
+
+class SharedAction(TaskAction):
+    """What kinds share that first change something that many tasks use: once is enough for all members of a storm."""
+
+    def for_member(self, parameters: Mapping[str, Any]) -> str:
+        """Only their task instances run again."""
+        return str(ActionKind.CLEAR_TASK)
 
 
 def clear(context: ActContext) -> Result:

@@ -26,6 +26,10 @@ class ClearRun:
         retries, cut_off = context.api.retries(context.incident.ref.dag_id), _Look(context.api, context.incident.ref).cut_off
         return Plan(max(sum(retries.get(one.task_id, 0) + 1 for one in cut_off), 1), {"task_instances": len(cut_off)})
 
+    def for_member(self, parameters: Mapping[str, Any]) -> str:
+        """The same: it is about each run by itself."""
+        return self.kind
+
     def describe(self, parameters: Mapping[str, Any]) -> str:
         """How much runs again."""
         return f"{parameters.get('task_instances', 'the')} task instances that the end of the run cut off run again"

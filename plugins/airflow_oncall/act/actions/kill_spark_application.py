@@ -19,8 +19,8 @@ from airflow_oncall.act.actions.base import (
     Plan,
     PlanContext,
     Result,
+    SharedAction,
     TargetError,
-    TaskAction,
     clear,
     later,
     refused,
@@ -46,7 +46,7 @@ class Application:
     started_at: datetime
 
 
-class KillSparkApplication(TaskAction):
+class KillSparkApplication(SharedAction):
     """Parameters: ``conn_id`` (needed): HTTP connection of the master's web UI, or of YARN's resource manager."""
 
     kind = str(ActionKind.KILL_SPARK_APPLICATION)

@@ -18,6 +18,10 @@ class PauseDag:
         """Nothing is needed."""
         return Plan(0) if context.incident.ref.run_id else Impossible("it needs a DAG run that failed")
 
+    def for_member(self, parameters: Mapping[str, Any]) -> str:
+        """Each DAG is paused by itself."""
+        return self.kind
+
     def describe(self, parameters: Mapping[str, Any]) -> str:
         """What it means."""
         return "the DAG is paused: nothing of it starts until a person unpauses it"

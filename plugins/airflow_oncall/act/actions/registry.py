@@ -70,6 +70,15 @@ def plan(kind: str, context: PlanContext) -> Plan | Impossible:
         return Impossible(str(error))
 
 
+def for_member(kind: str, parameters: Mapping[str, Any]) -> str:
+    """The kind of action for the members of a storm that follow its probe, which one of this kind was seen to help."""
+    try:
+        asked = getattr(action_type(kind), "for_member", None)  # a package may be older than this question
+    except UnknownAction:
+        return kind
+    return str(asked(parameters)) if asked else kind
+
+
 def describe(kind: str, parameters: Mapping[str, Any]) -> str:
     """What an action would do, in one line; its name where it cannot be asked."""
     try:

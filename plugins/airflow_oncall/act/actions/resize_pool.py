@@ -12,7 +12,7 @@ from airflow_oncall.act.actions.base import (
     Plan,
     PlanContext,
     Result,
-    TaskAction,
+    SharedAction,
     clear,
     later,
     overtaken,
@@ -22,7 +22,7 @@ from airflow_oncall.errors import NotFound
 from airflow_oncall.incident import ActionKind
 
 
-class ResizePool(TaskAction):
+class ResizePool(SharedAction):
     """Parameters: ``cap`` (slots, needed), ``pool`` (else the task's), ``step`` (slots; else half as many again)."""
 
     kind = str(ActionKind.RESIZE_POOL)

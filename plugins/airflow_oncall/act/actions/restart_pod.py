@@ -16,8 +16,8 @@ from airflow_oncall.act.actions.base import (
     Plan,
     PlanContext,
     Result,
+    SharedAction,
     TargetError,
-    TaskAction,
     clear,
     later,
     refused,
@@ -29,7 +29,7 @@ MOST_LOOKS = 60
 PAUSE_SECONDS = 5.0
 
 
-class RestartPod(TaskAction):
+class RestartPod(SharedAction):
     """Parameters: ``namespace`` and ``selector`` (labels; both needed), ``conn_id`` (``kubernetes_default``)."""
 
     kind = str(ActionKind.RESTART_POD)

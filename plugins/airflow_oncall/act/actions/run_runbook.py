@@ -1,6 +1,6 @@
 """``run_runbook``: a remediation is a DAG. Any DAG tagged ``oncall-runbook`` can be the action of a rule.
 
-It gets the incident as conf, in one run whose id is made from incident and decision, so that it is never started twice for one decision.
+It gets the incident as conf, in one run whose id is that of the action, so that it is never started twice for one decision.
 How that run ends is the verification: when it succeeds, the task instance runs again (``then: clear``) or the incident is resolved
 (``then: nothing``); when it fails, or does not end in time, a person goes on and the task instance is left alone.
 """
@@ -17,7 +17,7 @@ from airflow_oncall.act.actions.base import (
     Plan,
     PlanContext,
     Result,
-    TaskAction,
+    SharedAction,
     Verified,
     clear,
     done,
@@ -35,7 +35,7 @@ SLOWEST_SECONDS = 60.0
 CLEAR, NOTHING = "clear", "nothing"
 
 
-class RunRunbook(TaskAction):
+class RunRunbook(SharedAction):
     """Parameters: ``runbook`` (dag_id, needed), ``then`` (``clear`` or ``nothing``), ``minutes`` it may take, ``conf`` in addition."""
 
     kind = str(ActionKind.RUN_RUNBOOK)
@@ -57,6 +57,10 @@ class RunRunbook(TaskAction):
         parameters = {"runbook": runbook, "then": then, "minutes": minutes, "conf": dict(said["conf"])}
         return replace(planned, attempts=planned.attempts if then == CLEAR else 0, parameters=parameters)
 
+    def for_member(self, parameters: Mapping[str, Any]) -> str:
+        """What follows the runbook; where nothing does, a person goes on."""
+        return super().for_member(parameters) if parameters.get("then", CLEAR) == CLEAR else str(ActionKind.ESCALATE)
+
     def describe(self, parameters: Mapping[str, Any]) -> str:
         """Which one, and what follows."""
         then = f", and when it succeeds {super().describe(parameters)}" if parameters["then"] == CLEAR else ""
@@ -64,7 +68,7 @@ class RunRunbook(TaskAction):
 
     def execute(self, context: ActContext) -> Result:
         """Start it, wait for its end, then clear where that follows."""
-        runbook, run_id = str(context.parameters["runbook"]), run_id_of(context)
+        runbook, run_id = str(context.parameters["runbook"]), context.action.own_run_id
         try:
             state = context.api.run(runbook, run_id).state
         except NotFound:
@@ -88,18 +92,18 @@ class RunRunbook(TaskAction):
 
     @staticmethod
     def _wait(context: ActContext, runbook: str, run_id: str) -> Result:
-        """The limit counts from its start, or from when it was planned while it waits for one."""
+        """The limit counts from its start, or from when it was triggered while it waits for one."""
         run = context.api.run(runbook, run_id)
         minutes = int(context.parameters["minutes"])
-        if (now() - (run.started_at or context.action.planned_at)).total_seconds() > 60 * minutes:
+        if (now() - (run.started_at or run.run_after or context.action.planned_at)).total_seconds() > 60 * minutes:
             return done(f"runbook {runbook} did not end in {minutes} min; its run {run_id} is left to a person")
         if run.started_at is None and context.api.is_paused(runbook):
             return done(f"runbook {runbook} was paused before its run {run_id} began")
-        return later(min(2.0**context.incident.looks, SLOWEST_SECONDS), f"waits for runbook {runbook}")
+        return later(min(2.0 ** min(context.incident.looks, 6), SLOWEST_SECONDS), f"waits for runbook {runbook}")
 
     def verify(self, context: ActContext, state: str) -> Verified | None:
         """As the runbook ended; as the task instance ends where that was cleared."""
-        runbook, run_id = str(context.parameters["runbook"]), run_id_of(context)
+        runbook, run_id = str(context.parameters["runbook"]), context.action.own_run_id
         try:
             ended = context.api.run(runbook, run_id).state
         except NotFound:
@@ -110,11 +114,6 @@ class RunRunbook(TaskAction):
         if ended == "failed":
             return Verified(OutcomeKind.FAILED_SAME, State.ESCALATED, f"runbook {runbook} failed, see its run {run_id}")
         return Verified(OutcomeKind.EXPIRED, State.ESCALATED, context.action.detail)
-
-
-def run_id_of(context: ActContext) -> str:
-    """The one run of a runbook for one decision."""
-    return f"oncall-{context.action.incident_id}-{context.action.decision_number}"
 
 
 def _started(run_id: str) -> str:

@@ -18,8 +18,8 @@ from airflow_oncall.act.actions.base import (
     Plan,
     PlanContext,
     Result,
+    SharedAction,
     TargetError,
-    TaskAction,
     clear,
     later,
     refused,
@@ -45,7 +45,7 @@ WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = 
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %(pid)s AND backend_start = %(backend_start)s"
 
 
-class TerminateBlocker(TaskAction):
+class TerminateBlocker(SharedAction):
     """Parameters: ``conn_id`` of the database (needed), ``ask``."""
 
     kind = str(ActionKind.TERMINATE_BLOCKER)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from airflow_oncall.act.approval import APPROVAL_DAG, QUESTION_TASK, link, run_id
+from airflow_oncall.act.approval import APPROVAL_DAG, QUESTION_TASK, link
 from airflow_oncall.act.notify.text import inert, one_line
 from airflow_oncall.act.storm_text import facts_of_storm
 from airflow_oncall.incident import Decision, Diagnosis, Incident
@@ -31,7 +31,9 @@ def facts_of(store: Store, base_url: str, notice: Notice) -> dict[str, Any]:
     if incident is None:
         raise AssertionError(f"notice {notice.id} is about incident {notice.incident_id}, which is gone")
     decision = store.reading.decision(incident.id) if notice.occasion in DECIDED else None
-    found = _of_incident(incident, store.reading.diagnosis(incident.id), decision, notice, base_url)
+    asked = store.ledger.open_action(incident.id, notice.number) if notice.occasion is Occasion.ASKED else None
+    question = f"{base_url}/dags/{APPROVAL_DAG}/runs/{asked.own_run_id}/tasks/{QUESTION_TASK}/required_actions" if asked else ""
+    found = _of_incident(incident, store.reading.diagnosis(incident.id), decision, notice, base_url) | {"question": question}
     storm = store.storms.get(notice.storm_id) if notice.storm_id else None
     if storm:
         found |= facts_of_storm(store, storm, notice.detail, found["reasons"] if decision else ())
@@ -57,7 +59,6 @@ def _of_incident(
 ) -> dict[str, Any]:
     resolved, ref = notice.occasion is Occasion.RESOLVED, incident.ref
     key = f"oncall-storm-{notice.storm_id}" if notice.storm_id else f"oncall-{incident.id}"
-    asked = f"{base_url}/dags/{APPROVAL_DAG}/runs/{run_id(incident.id, notice.number)}/tasks/{QUESTION_TASK}/required_actions"
     return EMPTY | {
         "key": key,
         "message_id": f"{key}.{notice.id}",
@@ -70,7 +71,6 @@ def _of_incident(
         "reasons": [notice.detail, *(decision.reasons if decision else ())],
         "evidence": [one_line(line, LINE_CHARACTERS) for line in diagnosis.evidence[:LINES_SHOWN]] if diagnosis and not resolved else [],
         "link": link(incident, base_url),
-        "question": asked if notice.occasion is Occasion.ASKED else "",
         "waited": notice.after,
         "incident_id": incident.id,
         "storm_id": notice.storm_id,

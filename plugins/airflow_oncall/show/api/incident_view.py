@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from airflow_oncall.act.approval import APPROVAL_DAG, QUESTION_TASK, run_id
+from airflow_oncall.act.approval import APPROVAL_DAG, QUESTION_TASK
 from airflow_oncall.incident import Diagnosis, Incident, Occurrence, State
 from airflow_oncall.show.api.auth import Access
 from airflow_oncall.show.api.schemas import ActionOut, DecisionOut, IncidentRow, LoggedOut, Out, OutcomeOut, QuestionOut, StormRow
@@ -149,7 +149,7 @@ def view_of(store: Store, access: Access, incident: Incident) -> IncidentView:
         suggestion=SuggestionOut.model_validate(suggested) if suggested else None,
         logged=[LoggedOut.model_validate(one) for one in store.logs.events(incident.id)],
         labels=[LabelOut.model_validate(one) for one in read.labels(incident.id)],
-        question=question_of(incident),
+        question=question_of(store, incident),
         storm=StormRow.model_validate(storm) if storm else None,
         may_act=access.may_change(incident),
     )
@@ -169,11 +169,12 @@ def action_out(action: Any) -> ActionOut:
     return ActionOut(**plain, **asdict(action.ref))
 
 
-def question_of(incident: Incident) -> QuestionOut | None:
+def question_of(store: Store, incident: Incident) -> QuestionOut | None:
     """The question that is open about an incident."""
-    if incident.state is not State.ASKED:
+    action = store.ledger.open_action(incident.id, incident.decisions) if incident.state is State.ASKED else None
+    if action is None:
         return None
-    return QuestionOut(dag_id=APPROVAL_DAG, run_id=run_id(incident.id, incident.decisions), task_id=QUESTION_TASK, map_index=-1)
+    return QuestionOut(dag_id=APPROVAL_DAG, run_id=action.own_run_id, task_id=QUESTION_TASK, map_index=-1)
 
 
 _WORDS = {

@@ -60,5 +60,5 @@ def get_storm(access: Reader, store: StoreDep, storm_id: Id) -> StormView:
         by_state=states,
         dag_ids=dag_ids,
         incidents=[IncidentRow(**row_of(line)) for line in members],
-        question=question_of(asked[0].incident) if asked else None,
+        question=question_of(store, asked[0].incident) if asked else None,
     )

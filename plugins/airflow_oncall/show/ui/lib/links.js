@@ -31,6 +31,6 @@ export function taskPage(row, tryNumber = 0) {
 
 /** The run id of one of our questions: the incident it is about. @param {string} runId @returns {number|null} */
 export function incidentAsked(runId) {
-  const found = /^oncall-(\d+)-\d+$/.exec(runId);
+  const found = /^oncall-(\d+)-\d+-\w+$/.exec(runId);
   return found ? Number(found[1]) : null;
 }

@@ -1,0 +1,82 @@
+"""A machine whose clock was years ahead for a moment keeps nobody waiting once it is right again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+
+from tests.act.test_decide import policy_with
+from tests.tick.scene import ORDERS, RATE_LIMIT, Scene
+from tests.tick.storm_scene import StormScene
+
+from airflow_oncall.incident import State, StormState
+from airflow_oncall.store import records
+from airflow_oncall.store.queue import LONGEST_WAIT
+from airflow_oncall.store.records import Clock, now
+from airflow_oncall.store.sql import Store
+
+
+class YearsAhead(Clock):
+    """A clock that is wrong."""
+
+    @staticmethod
+    def read() -> datetime:
+        """Ten years from now."""
+        return datetime.now(timezone.utc) + timedelta(days=3650)
+
+
+@contextmanager
+def wrong_clock() -> Iterator[None]:
+    """What is written inside is written by that clock."""
+    before, records.clock = records.clock, YearsAhead()
+    try:
+        yield
+    finally:
+        records.clock = before
+
+
+def test_a_repair_that_waits_is_made_by_the_next_tick(failed: Scene) -> None:
+    failed.brain.says, failed.policy = RATE_LIMIT, policy_with(risk={"run_age_hours": 100_000})
+    with wrong_clock():
+        failed.tick()
+    assert failed.state == State.WAITING
+    failed.tick()
+    assert failed.airflow.clears == [(ORDERS,)]
+
+
+def test_the_claim_of_a_worker_that_died_then_is_free(failed: Scene) -> None:
+    failed.tick()
+    with wrong_clock():
+        assert failed.another_worker().queue.claim(failed.incident.id, timedelta(minutes=3))
+    assert failed.store.queue.claim(failed.incident.id, timedelta(minutes=3)) is None
+    failed.store.queue.bring_back()
+    assert failed.store.queue.claim(failed.incident.id, timedelta(minutes=3))
+
+
+def test_a_storm_that_waits_for_its_next_probe_goes_on(struck: StormScene) -> None:
+    struck.run_what_waits(fails="connection reset")
+    assert struck.storm.state is StormState.WAITING
+    with wrong_clock():
+        struck.store.storms.move(struck.storm, StormState.WAITING, "a probe failed", 60)
+    struck.tick()
+    assert struck.storm.probes == 2
+
+
+def test_a_lease_of_then_is_free(store: Store) -> None:
+    with wrong_clock():
+        assert store.leases.take("training", "a machine of tomorrow", timedelta(hours=1))
+    assert not store.leases.take("training", "another", timedelta(hours=1))
+    store.queue.bring_back()
+    assert store.leases.take("training", "another", timedelta(hours=1))
+
+
+def test_the_longest_wait_that_a_policy_may_ask_for_is_left_alone(failed: Scene) -> None:
+    failed.tick()
+    claimed = failed.store.queue.claim(failed.incident.id, timedelta(minutes=3))
+    assert claimed is not None
+    a_day = failed.store.ledger.move(claimed, State.WAITING, due_in=86_400)
+    failed.store.queue.bring_back()
+    assert failed.incident.due_at == a_day.due_at
+    assert a_day.due_at is not None
+    assert a_day.due_at < now() + LONGEST_WAIT
