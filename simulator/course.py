@@ -45,6 +45,7 @@ class Clear:
     failed_at: datetime
     at: datetime
     by: str
+    note: str = ""
 
 
 @dataclass
@@ -98,17 +99,17 @@ class SimulatedSite(RestWorld):
         """As Airflow does; what is asked for by name counts, what waited for it comes with it."""
         found = super().clear(dag_id, body)
         if not body.get("dry_run", True):
-            by = APPROVED if "Approved by" in (body.get("note") or "") else AUTO
-            self.cleared += (self._cleared(one, by) for one in found if one.try_number)
+            self.cleared += (self._cleared(one, body.get("note") or "") for one in found if one.try_number)
         return found
 
     def memory_of(self, ref: TaskRef) -> float:
         """What ``retry_with_more_memory`` raised it to, against what its author declared."""
         return mebibytes(self.instances[ref].state_store.get(KEY, MEMORY)) / mebibytes(MEMORY)
 
-    def _cleared(self, one: TaskInstance, by: str) -> Clear:
+    def _cleared(self, one: TaskInstance, note: str) -> Clear:
+        by = APPROVED if "Approved by" in note else AUTO
         attempts = self.dags[one.ref.dag_id].tasks[one.ref.task_id].retries + 1
-        return Clear(one.ref, one.try_number, attempts, one.ended_at or self.now(), self.now(), by)
+        return Clear(one.ref, one.try_number, attempts, one.ended_at or self.now(), self.now(), by, note)
 
 
 class Course:

@@ -113,11 +113,11 @@ def budgeted(policy: Policy, budgets: Mapping[str, int | None]) -> Policy:
     return policy.model_copy(update={"budgets": policy.budgets.model_copy(update=dict(budgets))})
 
 
-def waves_of(store: Store) -> frozenset[tuple[TaskRef, int]]:
-    """Tries that were cleared as part of a wave: the one thing that Airflow cannot know."""
+def waves_of(store: Store) -> frozenset[str]:
+    """Marks of the actions that were parts of waves: the one thing that Airflow cannot know."""
     with transaction(store.engine, reading=True) as connection:
         rows = connection.execute(select(actions).where(actions.c.in_wave)).mappings().all()
-    return frozenset((one.ref, one.answers_try) for one in map(action_of, rows))
+    return frozenset(one.mark for one in map(action_of, rows))
 
 
 def _round(course: Course, killer: Killer, store: Store, *, deadly: bool) -> None:
@@ -159,8 +159,11 @@ def _left(course: Course) -> list[Story]:
     return [story for story in waiting if story.plan.ref not in told and str(story.plan.ref) not in asked]
 
 
-def check(course: Course, policy: Policy, waves: Collection[tuple[TaskRef, int]] = ()) -> dict[str, Any]:
-    """Read from the simulated Airflow: its task instances, and every clear it was asked for. ``waves``: tries cleared as part of one."""
+def check(course: Course, policy: Policy, waves: Collection[str] = ()) -> dict[str, Any]:
+    """Read from the simulated Airflow: its task instances, and every clear it was asked for.
+
+    ``waves``: marks of the clears that were parts of one.
+    """
     clears = course.airflow.cleared
     failed = [story for story in course.stories.values() if story.failed_at]
     return {
@@ -169,7 +172,7 @@ def check(course: Course, policy: Policy, waves: Collection[tuple[TaskRef, int]]
         "repaired": sum(story.succeeded and story.by == AUTO for story in failed),
         "lost": sum(story.failed_at is not None for story in _left(course)),
         "double": _double(course),
-        "in_waves": sum((one.ref, one.try_number) in waves for one in clears),
+        "in_waves": sum(_mark(one.note) in waves for one in clears),
         "over_budget": _over_budget(clears, policy, waves),
     }
 
@@ -177,11 +180,16 @@ def check(course: Course, policy: Policy, waves: Collection[tuple[TaskRef, int]]
 def _double(course: Course) -> int:
     """Clears of a try that was cleared before, and requests for a decision that was carried out before, whatever they still found."""
     tries = Counter((clear.ref, clear.try_number) for clear in course.airflow.cleared)
-    decisions = Counter(found[0] for one in course.airflow.did("clear") if (found := MARK.match(str(one.body.get("note")))))
+    decisions = Counter(mark for one in course.airflow.did("clear") if (mark := _mark(str(one.body.get("note")))))
     return sum(count - 1 for count in (*tries.values(), *decisions.values()))
 
 
-def _over_budget(clears: list[Clear], policy: Policy, waves: Collection[tuple[TaskRef, int]]) -> int:
+def _mark(note: str) -> str:
+    found = MARK.match(note)
+    return found[0] if found else ""
+
+
+def _over_budget(clears: list[Clear], policy: Policy, waves: Collection[str]) -> int:
     """Clears beyond what a task instance may have ever, or what all may have in the hour up to each of them.
 
     That hour is exact: an action counts from when it is planned until an hour after it is done, and its clear lies between.
@@ -192,8 +200,8 @@ def _over_budget(clears: list[Clear], policy: Policy, waves: Collection[tuple[Ta
     over = 0
     for clear in clears:
         here[clear.ref] += clear.attempts
-        in_wave = (clear.ref, clear.try_number) in waves
-        alike = (one for one in clears if ((one.ref, one.try_number) in waves) == in_wave)
+        in_wave = _mark(clear.note) in waves
+        alike = (one for one in clears if (_mark(one.note) in waves) == in_wave)
         used = sum(one.attempts for one in alike if clear.at - HOUR < one.at <= clear.at)
         over += here[clear.ref] > budgets.attempts_per_task_instance or used > (most[in_wave] or 0)
     return over

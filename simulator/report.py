@@ -49,6 +49,7 @@ BARS = (
     Bar("crashes: failures lost", ("crashes", "lost"), AT_MOST, 0),
     Bar("crashes: cleared twice", ("crashes", "double"), AT_MOST, 0),
     Bar("crashes: beyond a budget", ("crashes", "over_budget"), AT_MOST, 0),
+    Bar("crashes: clears in waves, so that their budget was tried", ("crashes", "in_waves"), AT_LEAST, 1),
 )
 
 

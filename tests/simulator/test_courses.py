@@ -29,7 +29,7 @@ GOOD = {
     "compute_saved_share": 0.5,
     "wrong_action_share": 0.05,
     "storm": {"incidents": 10_000, "clears_before_probe_verified": 1, "seconds": 60, "peak_mb": 400},
-    "crashes": {"n": 1000, "lost": 0, "double": 0, "over_budget": 0, "ticks": 1500, "clears": 300},
+    "crashes": {"n": 1000, "lost": 0, "double": 0, "over_budget": 0, "in_waves": 20, "ticks": 1500, "clears": 300},
 }
 
 
@@ -91,10 +91,13 @@ def test_clears_beyond_a_task_instances_budget_are_seen() -> None:
 def clears(*minutes: int, attempts: int = 1) -> list[Clear]:
     """Clears of one task instance each, so many minutes after the start; all of them failed long before."""
     others = [replace(LOAD, run_id=f"scheduled__{number}") for number in range(len(minutes))]
-    return [Clear(ref, 1, attempts, START, START + timedelta(minutes=at), AUTO) for ref, at in zip(others, minutes, strict=True)]
+    return [
+        Clear(ref, 1, attempts, START, START + timedelta(minutes=at), AUTO, f"[oncall #{at}.1] a re-run helps")
+        for ref, at in zip(others, minutes, strict=True)
+    ]
 
 
-def beyond(*made: Clear, waves: Collection[tuple[TaskRef, int]] = (), **budgets: int) -> int:
+def beyond(*made: Clear, waves: Collection[str] = (), **budgets: int) -> int:
     """How many clears are beyond these budgets."""
     policy = crashes.budgeted(shipped_policy(), {"attempts_per_task_instance": 9, "attempts_per_hour": 2, **budgets})
     found: int = crashes.check(Site(*made), policy, waves)["over_budget"]  # type: ignore[arg-type]
@@ -109,7 +112,7 @@ def test_clears_beyond_an_hours_budget_are_seen_whenever_what_they_repair_had_fa
 
 def test_waves_have_an_hour_of_their_own() -> None:
     many = clears(100, 110, 120, 130, 140)
-    waves = {(one.ref, 1) for one in many[:3]}
+    waves = {"[oncall #100.1]", "[oncall #110.1]", "[oncall #120.1]"}
     assert beyond(*many, waves=waves, storm_attempts_per_hour=3) == 0
     assert beyond(*many, waves=waves, storm_attempts_per_hour=2) == 1
 

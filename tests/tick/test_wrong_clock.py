@@ -12,6 +12,7 @@ from tests.tick.storm_scene import StormScene
 
 from airflow_oncall.incident import State, StormState
 from airflow_oncall.store import records
+from airflow_oncall.store.notices import Notice, Occasion
 from airflow_oncall.store.queue import LONGEST_WAIT
 from airflow_oncall.store.records import Clock, now
 from airflow_oncall.store.sql import Store
@@ -69,6 +70,17 @@ def test_a_lease_of_then_is_free(store: Store) -> None:
     assert not store.leases.take("training", "another", timedelta(hours=1))
     store.queue.bring_back()
     assert store.leases.take("training", "another", timedelta(hours=1))
+
+
+def test_a_notifier_that_rested_then_is_tried_again(failed: Scene) -> None:
+    failed.tick()
+    notice = Notice(failed.incident.id, 1, Occasion.ESCALATED, "routes.default.0", "a person is needed")
+    with wrong_clock():
+        failed.store.notices.failed([notice], "no answer in 30 s", hung=True)
+    failed.store.queue.bring_back()
+    (trouble,) = failed.store.notices.troubles()
+    assert trouble.rests_until
+    assert trouble.rests_until <= now()
 
 
 def test_the_longest_wait_that_a_policy_may_ask_for_is_left_alone(failed: Scene) -> None:

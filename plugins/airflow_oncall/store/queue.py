@@ -15,7 +15,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from airflow_oncall.incident import Incident, State
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.records import incident_of, now
-from airflow_oncall.store.tables import incidents, leases, open_only, storms, sweep_requests
+from airflow_oncall.store.tables import incidents, leases, notifiers, open_only, storms, sweep_requests
 
 HOT = (State.OPEN, State.DIAGNOSED, State.WAITING, State.ACTING, State.VERIFYING)
 """States in which somebody's waiting costs time: they wake triage up, the others wait for its next minute."""
@@ -108,6 +108,7 @@ _ENDS = (
     (incidents.c.claimed_until, open_only),
     (storms.c.due_at, open_only),
     (leases.c.held_until, true()),
+    (notifiers.c.rests_until, true()),
 )
 _WORKER: BindParameter[str] = bindparam("worker", type_=incidents.c.claimed_by.type)
 _AT: BindParameter[datetime] = bindparam("at", type_=incidents.c.due_at.type)
