@@ -6,6 +6,7 @@ The Prometheus endpoint shows these (``oncall_queue_age_seconds``), and triage t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from airflow_oncall.store.sql import Store
 
 TICK = "tick"
 """Cursor: when the last tick ended, and how long it took."""
+_NOT_IN_A_STAT = re.compile(r"[^\w-]")
 CALIBRATED_OVER = timedelta(days=30)
 
 
@@ -87,10 +89,20 @@ def _measured(store: Store) -> Iterator[Value]:
 
 def after_tick(store: Store, seconds: float) -> None:
     """Remember when triage last ran, and tell Stats how things are."""
-    store.cursors.set(TICK, {"at": now().isoformat(), "seconds": round(seconds, 3)})
     telemetry.took("tick", seconds)
-    for one in measure(store):
-        telemetry.gauge(one.name, one.value, **one.labels)
+    last: dict[str, Any] = store.cursors.get(TICK) or {}
+    store.cursors.set(TICK, {**last, "at": now().isoformat(), "seconds": round(seconds, 3)})
+    told = {stat_of(one): one.value for one in measure(store)}
+    for name in {*last.get("told", ())} - {*told}:
+        telemetry.gauge(name, 0)  # a gauge keeps its last value until it is told another
+    for name, value in told.items():
+        telemetry.gauge(name, value)
+    store.cursors.set(TICK, {"at": now().isoformat(), "seconds": round(seconds, 3), "told": sorted(told)})
+
+
+def stat_of(one: Value) -> str:
+    """Its name in Airflow's Stats, with the labels as its last parts: a plain StatsD has no tags, and one name would hold them all."""
+    return ".".join([one.name, *(_NOT_IN_A_STAT.sub("_", label) for label in one.labels.values())])
 
 
 def calibration_error(tried: list[Tried]) -> float:

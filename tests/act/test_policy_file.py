@@ -61,6 +61,7 @@ def test_a_short_file_is_a_whole_policy() -> None:
         ("budgets: {attempts_per_task_instance: 6, attempts_per_hour: 100}\n", "", ["budgets", "required"]),
         ("attempts_per_hour: 100", "attempts_per_hour: -1", ["line 5", "budgets.attempts_per_hour", "-1"]),
         ("attempts_per_hour: 100", 'attempts_per_hour: "100"', ["line 5", "budgets.attempts_per_hour", "valid integer"]),
+        ("version: 1", "version: 1\nretention: {audit: 999999}", ["line 2", "retention.audit", "36500"]),
         ("wait_factor: 2", "wait_factor: .inf", ["line 6", "after_failure.wait_factor", "finite"]),
         ("  ask: 0.25", "  ask: [", ["not YAML", "line 6"]),
         ("  ask: 0.25", "  ask: 2026-13-45", ["month must be in 1..12"]),

@@ -109,6 +109,17 @@ def test_a_deletion_leaves_no_word_of_the_dag_and_everything_of_others(filled: S
     assert {change.entry.get("notes") for change in filled.knowledge.history("ada") if change.entry} == {None, "call the vendor"}
 
 
+def test_what_an_earlier_try_failed_with_is_deleted_too(store: Store) -> None:
+    fill(store)
+    for number in range(3):
+        ref = replace(NIGHTLY_ORDERS, run_id=f"run-{number}")
+        store.intake.record(replace(vendor_was_down, ref=ref, try_number=vendor_was_down.try_number + 1, fingerprint="another"))
+    close(store)
+    assert OWN in json.dumps(list(map(str, store.dag_data.export("nightly", "ann"))))
+    store.dag_data.delete("nightly", "ann")
+    assert OWN not in everything(store)
+
+
 def test_a_deletion_is_told_in_a_log_that_stays_whole(filled: Store) -> None:
     filled.dag_data.delete("nightly", "ann")
     found = filled.audit.verify()

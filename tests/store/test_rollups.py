@@ -154,9 +154,7 @@ def test_figures_of_one_dag_are_its_own(history: Store) -> None:
     assert sum(one["open"] for one in before) == counted(history)["open"]
 
 
-def test_incidents_are_counted_in_once_however_often_triage_looks_and_is_killed(
-    history: Store, sight: Sight, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_incidents_are_counted_in_once_in_however_many_steps(history: Store, sight: Sight, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollups, "AT_ONCE", 7)
     monkeypatch.setattr(rollups, "MOST_BATCHES", 2)
     before = counted(history, sight)

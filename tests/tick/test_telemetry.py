@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -57,6 +58,18 @@ def test_after_a_tick_all_metrics_are_told(scene: Scene, told: Receiver) -> None
     always = {metric.name for metric in METRICS if not metric.labels}
     assert always <= {name.removeprefix("oncall.") for name in told.gauges}
     assert told.gauges["oncall.tick_duration_seconds"] == 2.5
+
+
+def test_each_label_has_a_gauge_of_its_own_and_falls_to_zero_when_it_is_gone(failed: Scene, told: Receiver) -> None:
+    failed.mode = "ask"
+    failed.tick()
+    after_tick(failed.store, 1.0)
+    (asked,) = [name for name, value in told.gauges.items() if name.startswith("oncall.incidents_open.asked.") and value]
+    failed.airflow.delete_dag("nightly")
+    failed.ticks(2)
+    after_tick(failed.store, 1.0)
+    assert told.gauges[asked] == 0
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in told.gauges)
 
 
 def test_nothing_is_counted_when_nothing_happened(told: Receiver) -> None:

@@ -33,6 +33,7 @@ Mode = Literal["shadow", "ask", "auto"]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Count = Annotated[int, Field(strict=True, ge=0)]
 Whole = Annotated[int, Field(strict=True, ge=1)]
+Days = Annotated[int, Field(strict=True, ge=1, le=36_500)]
 Price = Annotated[float, Field(strict=True, ge=0, le=1e9)]
 Parameters = Mapping[str, JsonValue]
 Names = tuple[str, ...]
@@ -402,11 +403,11 @@ class Notifications(_Part):
 class Retention(_Part):
     """Days that things are kept; ``None``: for ever."""
 
-    closed_incidents: Whole | None = None
+    closed_incidents: Days | None = None
     """Days after its end that an incident is kept; its diagnoses, decisions and labels, from which training learns, go with it."""
-    log_events: Whole | None = 30
+    log_events: Days | None = 30
     """Days that what logs told about closed incidents is kept."""
-    audit: Whole | None = None
+    audit: Days | None = None
     """Days that rows of the audit log are kept; what is cut off leaves a row that says so."""
 
 

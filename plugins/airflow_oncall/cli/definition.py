@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+
 from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
 
 from airflow_oncall.incident import CATEGORIES, NO_INCIDENT, State
@@ -19,6 +21,13 @@ def probability(text: str) -> float:
     if not 0 <= value <= 1:
         raise ValueError(f"{text!r} is no number from 0 to 1")
     return value
+
+
+def days(text: str) -> int:
+    """A number of days, a century at most, as an argument's type."""
+    if not text.isdecimal() or int(text) > 36_500:
+        raise ArgumentTypeError(f"{text!r} is no number of days from 0 to 36500")
+    return int(text)
 
 
 ARG_STATE = Arg(("--state",), nargs="+", choices=[str(state) for state in State], metavar="STATE", help="only incidents in these states")
@@ -312,7 +321,7 @@ ARG_ASSIGNMENT = Arg(
     default="hash",
     help="hash: equal shares. thompson: the more promising an action, the larger its share (default hash)",
 )
-ARG_DAYS = Arg(("--days",), type=int, default=30, help="look back so many days (default 30)")
+ARG_DAYS = Arg(("--days",), type=days, default=30, help="look back so many days (default 30)")
 
 EXPERIMENTS = (
     ActionCommand(
@@ -342,7 +351,7 @@ EXPERIMENTS = (
 )
 
 _PRIVACY = {name: f"airflow_oncall.cli.{name}." for name in ("auditing", "purging", "masking")}
-ARG_OLDER = Arg(("--older-than",), type=int, metavar="DAYS", help="what ended or was opened so many days ago (default as the policy says)")
+ARG_OLDER = Arg(("--older-than",), type=days, metavar="DAYS", help="what ended or was opened so many days ago (default as the policy says)")
 ARG_OF_DAG = Arg(("--dag-id",), required=True, help="the DAG; of log incidents that belong to none, their source")
 ARG_CLOSED_ONLY = Arg(("--closed-only",), action="store_true", help="leave alone what a person still has, and what is only looked at")
 ARG_DRY_RUN = Arg(("--dry-run",), action="store_true", help="only say how much it would be")

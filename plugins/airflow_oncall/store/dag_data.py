@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, or_, select, union
 
 from airflow_oncall.store.audit import note
 from airflow_oncall.store.audit_log import erase
@@ -20,7 +20,7 @@ from airflow_oncall.store.records import now
 from airflow_oncall.store.retention import at_rest, belonging, in_batches, short
 from airflow_oncall.store.rollups import Rollups
 from airflow_oncall.store.schema import HEAD
-from airflow_oncall.store.tables import audit, incidents, knowledge, knowledge_history, metadata, occurrences, suggestions
+from airflow_oncall.store.tables import audit, incidents, knowledge, knowledge_history, log_events, metadata, occurrences, suggestions
 
 FORMAT, VERSION = "airflow-oncall-dag-data", 1
 AT_ONCE = 200
@@ -88,12 +88,13 @@ class DagData:
     def _some(self, dag_id: str, actor: str, gone: Deleted) -> int:
         """Delete some incidents with all that would not be found without them, in one transaction."""
         may_go = or_(incidents.c.closed_at.is_not(None), at_rest())
-        query = select(incidents.c.id, incidents.c.fingerprint).where(incidents.c.dag_id == dag_id, may_go)
+        query = select(incidents.c.id).where(incidents.c.dag_id == dag_id, may_go)
         with transaction(self._engine) as connection:
             chosen = connection.execute(query.order_by(incidents.c.id).limit(AT_ONCE).with_for_update(skip_locked=True)).all()
             if not chosen:
                 return 0
-            ids, fingerprints = [row.id for row in chosen], _fingerprints(chosen)
+            ids = [row.id for row in chosen]
+            fingerprints = sorted(_fingerprints(connection, ids))
             gone.knowledge += forget_words(connection, fingerprints, _lines(connection, ids), actor)
             gone.rows += connection.execute(delete(suggestions).where(suggestions.c.fingerprint.in_(fingerprints))).rowcount
             gone.audit += erase(connection, ids, actor)
@@ -110,9 +111,11 @@ class DagData:
         while page := self._page(incidents, incidents.c.dag_id == dag_id, incidents.c.id > last):
             last = page[-1]["id"]
             yield from ((incidents, row) for row in page)
-            fresh = sorted({row["fingerprint"] for row in page} - seen - {""})
+            ids = [row["id"] for row in page]
+            with transaction(self._engine, reading=True) as connection:
+                fresh = sorted(_fingerprints(connection, ids) - seen)
             seen |= set(fresh)
-            for table, which in _with([row["id"] for row in page], fresh):
+            for table, which in _with(ids, fresh):
                 yield from ((table, row) for row in self._all(table, which))
         for table in _tables_of_dags():
             yield from ((table, row) for row in self._all(table, table.c.dag_id == dag_id, *_not_of(table, dag_id)))
@@ -149,8 +152,11 @@ def _not_of(table: Table, dag_id: str) -> list[ColumnElement[bool]]:
     return [table.c.incident_id.not_in(select(incidents.c.id).where(incidents.c.dag_id == dag_id))]
 
 
-def _fingerprints(chosen: Sequence[Any]) -> list[str]:
-    return sorted({row.fingerprint for row in chosen} - {""})
+def _fingerprints(connection: Connection, ids: Sequence[int]) -> set[str]:
+    """Of every failed try of these incidents, and of what logs told about them."""
+    own = select(incidents.c.fingerprint).where(incidents.c.id.in_(ids))
+    seen = [select(table.c.fingerprint).where(table.c.incident_id.in_(ids)) for table in (occurrences, log_events)]
+    return set(connection.execute(union(own, *seen)).scalars()) - {""}
 
 
 def _lines(connection: Connection, ids: Sequence[int]) -> set[str]:

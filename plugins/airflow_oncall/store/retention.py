@@ -91,7 +91,9 @@ def in_batches(engine: Engine, table: Table, which: Select[Any], actor: str = ""
     gone = 0
     for _ in range(MOST_BATCHES):
         with transaction(engine) as connection:
-            ids = connection.execute(which.limit(BATCH)).scalars().all()
+            # What another worker claims or moves at this moment is left to the next call.
+            chosen = which.limit(BATCH).with_for_update(skip_locked=True, of=table)
+            ids = connection.execute(chosen).scalars().all()
             if table is incidents:
                 Rollups(engine).take_out(connection, ids)
             count = connection.execute(delete(table).where(table.c.id.in_(ids))).rowcount

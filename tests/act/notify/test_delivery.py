@@ -167,6 +167,20 @@ def test_who_was_told_by_a_digest_is_told_how_it_ended(bug: Scene, heard: Heard,
     assert sorted((oncall["key"], oncall["status"]) for _, oncall in heard[1:]) == [("oncall-1", "resolved"), ("oncall-2", "resolved")]
 
 
+def test_what_is_over_is_told_of_each_and_waits_for_room(bug: Scene, heard: Heard, clock: MovedClock) -> None:
+    bug.policy = policy_with(phone("ann"))
+    bugs(bug, 3)
+    bug.tick()
+    alerts = {oncall["key"] for _, oncall in heard}
+    for ref in list(bug.airflow.instances):
+        bug.airflow.mark(ref, "success")
+    bug.policy = policy_with(phone("ann"), notifications={"per_hour": 2})
+    for _ in range(8):
+        pass_time(bug, clock, 31)
+    ends = [(oncall["key"], oncall["status"]) for _, oncall in heard[len(alerts) :]]
+    assert sorted(ends) == sorted((key, "resolved") for key in alerts)
+
+
 # changes of the policy
 
 

@@ -1,4 +1,4 @@
-"""Is there still something to tell, and has somebody answered? Asked right before each message, because much can happen meanwhile."""
+"""Is there still something to tell, and has somebody answered? Asked at the beginning of each delivery, which takes a minute at most."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from airflow_oncall.act.policy import Policy
 from airflow_oncall.act.routes import Target, target_at
 from airflow_oncall.errors import AirflowApiError, BadSetting
 from airflow_oncall.rest import AirflowApi
-from airflow_oncall.store.notices import Notice
+from airflow_oncall.store.notices import Notice, Occasion
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
@@ -110,15 +110,19 @@ class _Round:
         return self.store.storms.dags(storm) if storm else [incident.ref.dag_id] if incident else []
 
     def _messages(self, place: str, ready: Sequence[Notice]) -> list[Message]:
-        """One a notice while the hour has room for all of them; else the last one sums up those that have no room of their own."""
+        """One a notice while the hour has room for all of them; else the last one sums up those that have no room of their own.
+
+        What is over goes first and is never summed up: a pager has to hear it of each. It waits where there is no room.
+        """
         most = self.policy.notifications.per_hour
         room = most - self.store.notices.told_since(place, now() - timedelta(hours=1))
         if ready and room <= 0:
             log.warning("%s: %s messages wait, %s went in the last hour", place, len(ready), most)
             return []
+        ready = sorted(ready, key=lambda one: one.occasion is not Occasion.RESOLVED)
         alone = ready if len(ready) <= room else ready[: room - 1]
         messages = [Message([notice], with_texts(facts_of(self.store, self.api.base_url, notice))) for notice in alone]
-        rest = ready[len(alone) :]
+        rest = [one for one in ready[len(alone) :] if one.occasion is not Occasion.RESOLVED]
         if rest:
             found = [facts_of(self.store, self.api.base_url, notice) for notice in rest]
             messages.append(Message(rest, with_texts(digest(found, rest[0]))))
