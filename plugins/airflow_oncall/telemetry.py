@@ -12,7 +12,7 @@ from datetime import timedelta
 PREFIX = "oncall."
 
 
-def count(name: str, number: int = 1, **tags: str) -> None:
+def count(name: str, number: int = 1, /, **tags: str) -> None:
     """Something happened so many times."""
     from airflow.sdk.observability import stats
 
@@ -20,18 +20,18 @@ def count(name: str, number: int = 1, **tags: str) -> None:
         stats.incr(PREFIX + name, number, tags=tags)
 
 
-def gauge(name: str, value: float, **tags: str) -> None:
+def gauge(name: str, value: float) -> None:
     """Something is so much now."""
     from airflow.sdk.observability import stats
 
-    stats.gauge(PREFIX + name, value, tags=tags)
+    stats.gauge(PREFIX + name, value)
 
 
-def took(name: str, seconds: float, **tags: str) -> None:
+def took(name: str, seconds: float) -> None:
     """Something took so long."""
     from airflow.sdk.observability import stats
 
-    stats.timing(PREFIX + name, timedelta(seconds=seconds), tags=tags)
+    stats.timing(PREFIX + name, timedelta(seconds=seconds))
 
 
 @contextmanager

@@ -135,7 +135,7 @@ def test_a_note_that_cannot_be_written_is_no_reason_to_keep_quiet(bug: Scene, mo
     assert "note not written" in bug.incident.detail
 
 
-@pytest.mark.parametrize(("response", "why"), [(None, "no_answer by airflow"), ({"chosen_options": ["Reject"]}, "rejection by unknown")])
+@pytest.mark.parametrize(("response", "why"), [(None, "nobody answered in time"), ({"chosen_options": ["Reject"]}, "rejection by unknown")])
 def test_a_question_without_a_yes_is_told_to_people_once(
     asked: Scene, monkeypatch: pytest.MonkeyPatch, told: list[Any], response: dict[str, Any] | None, why: str
 ) -> None:

@@ -181,7 +181,7 @@ LOOKED_UP = {
     "known tries": "SELECT id FROM oncall_incidents WHERE key = 'x'",
     "runs of incidents": "SELECT id FROM oncall_incidents WHERE dag_id = 'x' AND run_id = 'y'",
     "attempts of a task instance": "SELECT sum(attempts) FROM oncall_actions WHERE dag_id = 'x' AND task_id = 'y' AND run_id = 'z'",
-    "attempts of the hour": "SELECT sum(attempts) FROM oncall_actions WHERE planned_at >= '2026-01-01'",
+    "attempts of the hour": "SELECT sum(attempts) FROM oncall_actions WHERE done_at >= '2026-01-01'",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseNotifier
 from sqlalchemy import text
 from tests.cast import vendor_was_down
-from tests.tick.scene import NETWORK, POLICY, Oracle, Scene
+from tests.tick.scene import NETWORK, POLICY, Oracle, Scene, proven
 
 from airflow_oncall.act.approval import APPROVE, REJECT, answer
 from airflow_oncall.act.policy import Policy
@@ -60,12 +60,17 @@ class StormScene(Scene):
     policy: Policy = STORMY
 
     def strike(self, count: int = 6, dag_id: str = "nightly", message: str = "connection reset", **dag: Any) -> list[TaskRef]:
-        """So many task instances of one DAG fail for good with one text, each in a run of its own, and capture reports them."""
-        known = sum(ref.dag_id == dag_id for ref in self.airflow.instances)
+        """So many task instances of one DAG fail for good with one text, each in a run of its own, and capture reports them.
+
+        Their task succeeded the day before.
+        """
+        known = sum(ref.dag_id == dag_id and ref.run_id.startswith("run-") for ref in self.airflow.instances)
         refs = [TaskRef(dag_id, f"run-{known + number}", "load") for number in range(count)]
         for ref in refs:
             self.airflow.fail(ref, **dag)
             self.report(ref, message)
+        for ref in refs[:1]:
+            proven(self, ref)
         return refs
 
     def report(self, ref: TaskRef, message: str = "connection reset", **more: Any) -> None:

@@ -66,7 +66,8 @@ def test_a_question_is_told_when_it_is_a_minute_old_with_the_page_that_takes_the
     pass_time(question, clock, 2)
     ((_, oncall),) = heard
     assert oncall["subject"] == "nightly/scheduled__2026-11-21/load_orders waits for your answer: network_connectivity"
-    assert oncall["question"].endswith("/dags/oncall_approval/runs/oncall-1-1/tasks/question/required_actions")
+    ((_, run_id),) = (one for one in question.airflow.runs if one[0] == "oncall_approval")
+    assert oncall["question"].endswith(f"/dags/oncall_approval/runs/{run_id}/tasks/question/required_actions")
     assert oncall["question"] in oncall["body"]
 
 
