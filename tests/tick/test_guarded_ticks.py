@@ -104,15 +104,15 @@ def test_a_run_is_as_old_for_its_other_tasks(failed: Scene) -> None:
 
 
 def test_a_task_that_never_succeeded_has_to_be_surer_to_be_mended(failed: Scene) -> None:
-    failed.brain.says = replace(NETWORK, transient_probability=0.7)
+    failed.brain.says = replace(NETWORK, transient_probability=0.65)
     failed.tick()
     assert (failed.state, failed.airflow.clears) == (State.ASKED, [])
-    assert "Below the bar of 75% for a task that never succeeded" in failed.incident.detail
+    assert "Below the bar of 70% for a task that never succeeded" in failed.incident.detail
 
 
 def test_a_task_that_succeeded_before_is_mended_at_the_usual_bar(failed: Scene) -> None:
     proven(failed)
-    failed.brain.says = replace(NETWORK, transient_probability=0.7)
+    failed.brain.says = replace(NETWORK, transient_probability=0.65)
     failed.tick()
     assert failed.airflow.clears == [(ORDERS,)]
 

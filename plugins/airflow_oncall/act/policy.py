@@ -290,7 +290,7 @@ class Risk(_Part):
     """Task instances that wait for this one."""
     run_age_hours: float = Field(default=72, strict=True, ge=0)
     """Hours since the run began."""
-    never_succeeded: Share = 0.75
+    never_succeeded: Share = 0.7
     """The ``auto`` bar is at least this for a task that never succeeded: its failure may be a mistake of its author."""
     changed_code: Literal["ask", "allow"] = "ask"
     """The DAG's code changed since the failure: a re-run would run something else."""
