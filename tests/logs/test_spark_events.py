@@ -190,7 +190,9 @@ def test_a_half_written_line_is_left_until_it_is_whole(spark: SparkWorld, folder
 
 def test_a_stage_that_nothing_follows_is_told_by_the_next_poll(spark: SparkWorld, folder: Path) -> None:
     content = spark.plain.read_bytes()
-    end = content.index(b'{"Event":"SparkListenerJobEnd"')
+    # Of what ends with the stage, its job and its query, Spark's threads write either first.
+    end = content.index(b"\n", content.index(b'{"Event":"SparkListenerStageCompleted"')) + 1
+    assert b"Failure Reason" in content[:end]
     (folder / f"{spark.plain.name}.inprogress").write_bytes(content[:end])
     poller = Poller(folder)
     assert poller.poll() == []
