@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from datetime import timedelta
 from typing import Any
 
 from airflow_oncall import conf
+from airflow_oncall.aside import aside
 from airflow_oncall.capture.redact import redact
 from airflow_oncall.errors import StoreError
 from airflow_oncall.incident import UNKNOWN, Incident, Verdict
@@ -46,7 +46,11 @@ def suggest(store: Store, make: Agent = agent_of) -> str:
     if incident is None:
         return ""
     asked, seconds = _question(store, incident), conf.llm_timeout()
-    error, answer = _aside(lambda: answer_of(make(conn_id), asked, seconds), seconds + GRACE_SECONDS)
+    error: BaseException | None
+    try:
+        error, answer = aside(lambda: answer_of(make(conn_id), asked, seconds), seconds + GRACE_SECONDS, "oncall-llm")
+    except TimeoutError as late:
+        error, answer = late, None
     if answer:
         _keep(store, incident, *answer)
         return incident.fingerprint
@@ -87,15 +91,3 @@ def _keep(store: Store, incident: Incident, answer: Suggestion, model: str) -> N
     told = [redact(text, EVIDENCE_CHARACTERS) for text in (answer.explanation, *answer.steps)]
     store.suggestions.put(Suggested(incident.fingerprint, answer.category, told[0], told[1:], model, "", now()))
     log.info("incident %s: %s suggests %s", incident.id, model or "the language model", answer.category)
-
-
-def _aside(call: Callable[[], tuple[Suggestion, str]], seconds: float) -> tuple[BaseException | None, tuple[Suggestion, str] | None]:
-    """What other people's code gives or raises, whatever it is; it may not hold triage up for longer than this."""
-    aside = ThreadPoolExecutor(1, thread_name_prefix="oncall-llm")
-    running = aside.submit(call)
-    aside.shutdown(wait=False)
-    try:
-        error = running.exception(seconds)
-    except TimeoutError as late:
-        return late, None
-    return error, None if error else running.result()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.text import Text
 
 from airflow_oncall import conf
-from airflow_oncall.act.routes import Target
 from airflow_oncall.cli import production
 from airflow_oncall.cli.terminal import command
 from airflow_oncall.errors import AirflowApiError, BadDataFile, BadSetting, NotFound, OnCallError, SchemaOutdated, StoreError
@@ -169,12 +168,14 @@ def model(patient: Patient) -> str:
 
 def notifiers(patient: Patient) -> str:
     """escalation notifiers"""
+    # Other people's code may raise anything, with what it signs in with in its text: it runs aside and only its type is told.
+    from airflow_oncall.act.notify.sending import load, problem_with
     from airflow_oncall.act.routes import targets_of_route
     from airflow_oncall.cli.explaining import PolicyFile
 
     policy = PolicyFile.read().policy
     known = [target for route in (None, *policy.routes) for target in targets_of_route(policy, route)]
-    wrong = list(filter(None, map(_notifier_problem, known)))
+    wrong = [problem for target in known if (problem := problem_with(target, partial(load, target)))]
     if wrong:
         raise Wrong("; ".join(wrong), "mend [oncall] escalation_notifiers or routes of policy.yaml, or what the notifier needs to be made")
     failing = [_failing(one) for one in patient.store.notices.troubles() if one.place in {target.place for target in known}]
@@ -189,17 +190,6 @@ def _failing(trouble: Trouble) -> str:
     times = "once" if trouble.failures == 1 else f"{trouble.failures} times in a row"
     rest = f", and rests until {trouble.rests_until:%H:%M:%S} UTC" if trouble.rests_until else ""
     return f"{trouble.place} failed {times}{rest}: {trouble.problem}"
-
-
-def _notifier_problem(target: Target) -> str:
-    # Other people's code may raise anything, with what it signs in with in its text: it runs aside and only its type is told.
-    from airflow_oncall.act.notify.sending import error_of, load, problem_of, without_answer
-
-    try:
-        error = error_of(lambda: load(target))
-    except TimeoutError:
-        return without_answer(target)
-    return problem_of(target, error) if error else ""
 
 
 def templates(patient: Patient) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from airflow_oncall.act.notify.message import EMPTY
-from airflow_oncall.act.notify.sending import error_of, problem_of, send, without_answer
+from airflow_oncall.act.notify.sending import problem_with, send
 from airflow_oncall.act.policy import Policy
 from airflow_oncall.act.policy_file import read_policy
 from airflow_oncall.act.routes import SMTP, Target, default_route, targets_of_route
@@ -40,7 +40,7 @@ def send_weekly(store: Store) -> list[str]:
         return []
     oncall, problems = _message(findings(store, DAYS)), {}
     for target in due:
-        if problem := _problem(target, oncall):
+        if problem := problem_with(target, partial(send, target, oncall)):
             problems[target.place] = problem
         else:
             sent = sent | {target.place: now().isoformat()}
@@ -68,11 +68,3 @@ def _message(found: Findings) -> dict[str, Any]:
     text = "\n".join([title, *(f"- {line}" for line in found.improve)])
     texts = {"subject": title, "body": text, "mrkdwn": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
     return EMPTY | {"key": key, "message_id": key, "status": "report", "severity": "low", "title": title} | texts | {"html": html(found)}
-
-
-def _problem(target: Target, oncall: dict[str, Any]) -> str:
-    try:
-        error = error_of(partial(send, target, oncall))
-    except TimeoutError:
-        return without_answer(target)
-    return problem_of(target, error) if error else ""

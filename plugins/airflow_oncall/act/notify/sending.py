@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from math import inf
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from airflow_oncall.act.routes import SMTP, Target
+from airflow_oncall.aside import aside, raised
 from airflow_oncall.errors import BadSetting
 from airflow_oncall.store.notices import Notice
 
@@ -162,28 +161,10 @@ class Lane(Thread):
         return Result(self.target, self._now, without_answer(self.target), hung=True)
 
 
-class Caught(AbstractContextManager["Caught"]):
-    """Keeps whatever is raised inside, where other people's code runs and nobody else would hear of it."""
-
-    error: BaseException | None = None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        self.error = error
-        return True
-
-
-def raised(call: Callable[[], object]) -> BaseException | None:
-    """What a call raises, whatever it is."""
-    with Caught() as caught:
-        call()
-    return caught.error
-
-
-def error_of(call: Callable[[], object]) -> BaseException | None:
-    """As :func:`raised`, aside. Raises ``TimeoutError`` after :data:`NOTIFIER_SECONDS`."""
-    results: SimpleQueue[BaseException | None] = SimpleQueue()
-    Thread(target=lambda: results.put(raised(call)), daemon=True, name="oncall-notifier").start()
+def problem_with(target: Target, call: Callable[[], object]) -> str:
+    """What people read of a call that the notifier's code gets; empty where it returns in :data:`NOTIFIER_SECONDS`."""
     try:
-        return results.get(timeout=NOTIFIER_SECONDS)
-    except Empty:
-        raise TimeoutError from None
+        error, _ = aside(call, NOTIFIER_SECONDS, f"oncall-{target.place}")
+    except TimeoutError:
+        return without_answer(target)
+    return problem_of(target, error) if error else ""
