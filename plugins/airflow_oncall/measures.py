@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from airflow_oncall import telemetry
+from airflow_oncall.reports.arithmetic import calibration_error
 from airflow_oncall.store.engine import one_look
-from airflow_oncall.store.figures import Scope, Tried
+from airflow_oncall.store.figures import Scope
 from airflow_oncall.store.recent import Number
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
@@ -103,16 +104,6 @@ def after_tick(store: Store, seconds: float) -> None:
 def stat_of(one: Value) -> str:
     """Its name in Airflow's Stats, with the labels as its last parts: a plain StatsD has no tags, and one name would hold them all."""
     return ".".join([one.name, *(_NOT_IN_A_STAT.sub("_", label) for label in one.labels.values())])
-
-
-def calibration_error(tried: list[Tried]) -> float:
-    """Expected calibration error: by tenths of the probability, the distance of expected and observed, weighted by numbers."""
-    bins: dict[int, tuple[float, int, int]] = {}
-    for one in tried:
-        expected, successes, number = bins.get(one.bin, (0.0, 0, 0))
-        bins[one.bin] = (expected + one.expected, successes + one.successes, number + one.number)
-    total = sum(number for _, _, number in bins.values())
-    return sum(abs(expected - successes) for expected, successes, _ in bins.values()) / total if total else 0.0
 
 
 def _numbers(name: str, numbers: list[Number]) -> Iterator[Value]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from airflow_oncall.act.adaptation import interval
 from airflow_oncall.incident import State
 from airflow_oncall.store.figures import Counted, Opened, Tried
 
@@ -21,6 +22,26 @@ class Day(NamedTuple):
     resolved: int
     self_healed: int
     escalated: int
+
+
+class Ended(NamedTuple):
+    """How one kind of action ended."""
+
+    action: str
+    helped: int
+    tried: int
+    low: float
+    high: float
+    """95 % interval of the share that helped."""
+
+
+class Bin(NamedTuple):
+    """Actions whose probabilities fell into the same tenth."""
+
+    expected: float
+    """How many should have helped: the sum of their probabilities."""
+    helped: int
+    tried: int
 
 
 class Minutes(NamedTuple):
@@ -48,6 +69,24 @@ def repair_rate(tried: Sequence[Tried]) -> float | None:
     return share(sum(one.successes for one in tried), sum(one.number for one in tried))
 
 
+def per_action(tried: Iterable[Tried]) -> list[Ended]:
+    """How the actions of each kind ended, by name."""
+    kinds = _sums(tried, "action")
+    return [Ended(action, one.helped, one.tried, *interval(one.helped, one.tried)) for action, one in kinds.items()]
+
+
+def per_bin(tried: Iterable[Tried]) -> list[Bin]:
+    """What was expected of actions and what was seen, by probability, the lowest first."""
+    return list(_sums(tried, "bin").values())
+
+
+def calibration_error(tried: Iterable[Tried]) -> float:
+    """Expected calibration error: by tenths of the probability, the distance of expected and observed, weighted by numbers."""
+    bins = per_bin(tried)
+    total = sum(one.tried for one in bins)
+    return sum(abs(one.expected - one.helped) for one in bins) / total if total else 0.0
+
+
 def mean_minutes(counted: Counted) -> Minutes:
     """How long it took until a success, with an action of ours and without."""
     resolved = [(one.number, one.minutes) for one in counted.closed if one.state == State.RESOLVED]
@@ -62,6 +101,14 @@ def per_day(counted: Counted, first: date, last: date) -> list[Day]:
     counts.update({(one.day, "escalated"): one.number for one in counted.told})
     days = [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
     return [Day(day, *(counts[day, what] for what in ("opened", "resolved", "self_healed", "escalated"))) for day in days]
+
+
+def _sums(tried: Iterable[Tried], name: str) -> dict[Any, Bin]:
+    sums: dict[Any, Bin] = {}
+    for one in tried:
+        expected, helped, number = sums.get(getattr(one, name), Bin(0.0, 0, 0))
+        sums[getattr(one, name)] = Bin(expected + one.expected, helped + one.successes, number + one.number)
+    return dict(sorted(sums.items()))
 
 
 def _mean(counted: Sequence[tuple[int, float]]) -> float | None:

@@ -7,13 +7,21 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from airflow_oncall.act.adaptation import interval
-from airflow_oncall.measures import calibration_error
 from airflow_oncall.reports.areas import Standing, advice
-from airflow_oncall.reports.arithmetic import Day, Minutes, counts_by, mean_minutes, per_day, repair_rate
+from airflow_oncall.reports.arithmetic import (
+    Day,
+    Ended,
+    Minutes,
+    calibration_error,
+    counts_by,
+    mean_minutes,
+    per_action,
+    per_day,
+    repair_rate,
+)
 from airflow_oncall.store.bars import Bar
 from airflow_oncall.store.engine import one_look
-from airflow_oncall.store.figures import Counted, Scope, Tried
+from airflow_oncall.store.figures import Scope
 from airflow_oncall.store.rankings import Cause, Handled, Noisy
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
@@ -22,17 +30,6 @@ FLAPS = 3
 """A task that recovered so often in the time of the report only to fail again is flapping."""
 WAITS_TOO_LONG = timedelta(hours=12)
 HEADLINE = ("accuracy_strict", "macro_f1_lenient", "ece")
-
-
-class Ended(NamedTuple):
-    """How one kind of action ended."""
-
-    action: str
-    helped: int
-    tried: int
-    low: float
-    high: float
-    """95 % interval of the share that helped."""
 
 
 class Version(NamedTuple):
@@ -118,7 +115,7 @@ def _gathered(store: Store, until: datetime, days: int) -> Findings:
         mttr_minutes=mean_minutes(counted),
         tries_saved=tries,
         minutes_saved=None if minutes is None else round(tries * minutes, 1),
-        actions=_ended(counted),
+        actions=per_action(counted.tried),
         causes=rankings.causes(since),
         noisy=rankings.noisy(since),
         versions=_versions(store),
@@ -126,14 +123,6 @@ def _gathered(store: Store, until: datetime, days: int) -> Findings:
         improve=advice(standing),
         **vars(standing),
     )
-
-
-def _ended(counted: Counted) -> list[Ended]:
-    kinds: dict[str, list[Tried]] = {}
-    for one in counted.tried:
-        kinds.setdefault(one.action, []).append(one)
-    numbers = {kind: (sum(one.successes for one in some), sum(one.number for one in some)) for kind, some in sorted(kinds.items())}
-    return [Ended(kind, helped, tried, *interval(helped, tried)) for kind, (helped, tried) in numbers.items()]
 
 
 def _versions(store: Store) -> list[Version]:

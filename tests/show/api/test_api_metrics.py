@@ -14,7 +14,8 @@ from tests.show.api.client import Api
 from tests.show.api.story import SHARD, Story
 
 from airflow_oncall.incident import LogEvent, Verdict
-from airflow_oncall.measures import METRICS, after_tick, calibration_error
+from airflow_oncall.measures import METRICS, after_tick
+from airflow_oncall.reports.arithmetic import calibration_error
 from airflow_oncall.show import metrics
 from airflow_oncall.show.api.app import create_app
 from airflow_oncall.store.figures import Tried

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from datetime import datetime, timedelta
-from itertools import groupby
 from threading import Lock
 from typing import Annotated
 
@@ -12,13 +11,12 @@ from cachetools import TTLCache, cached
 from cachetools.keys import hashkey
 from fastapi import APIRouter, Query
 
-from airflow_oncall.act.adaptation import interval
-from airflow_oncall.reports.arithmetic import DIGITS, counts_by, mean_minutes, per_day, repair_rate
+from airflow_oncall.reports.arithmetic import DIGITS, Bin, Ended, counts_by, mean_minutes, per_action, per_bin, per_day, repair_rate
 from airflow_oncall.show.api.auth import Reader
 from airflow_oncall.show.api.schemas import Days, Name, Out
 from airflow_oncall.show.api.store import StoreDep
 from airflow_oncall.store.browse import Sight
-from airflow_oncall.store.figures import Scope, Tried
+from airflow_oncall.store.figures import Scope
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
@@ -127,31 +125,15 @@ def _statistics(store: Store, sight: Sight, days: int, dag_id: str | None) -> St
         repair_rate=repair_rate(tried),
         mttr_minutes=MinutesOut(**minutes._asdict()),
         attempts_saved=sum(one.tries for one in counted.told),
-        success_per_action=_success_per_action(tried),
-        calibration=_calibration(tried),
+        success_per_action=list(map(_success, per_action(tried))),
+        calibration=list(map(_bin, per_bin(tried))),
     )
 
 
-def _success_per_action(tried: Sequence[Tried]) -> list[SuccessOut]:
-    found = []
-    for action, some in groupby(tried, key=lambda one: one.action):
-        bins = list(some)
-        successes, number = sum(one.successes for one in bins), sum(one.number for one in bins)
-        low, high = interval(successes, number)
-        ends = {"low": round(low, DIGITS), "high": round(high, DIGITS)}
-        found.append(SuccessOut(action=action, successes=successes, failures=number - successes, **ends))
-    return found
+def _success(one: Ended) -> SuccessOut:
+    ends = {"low": round(one.low, DIGITS), "high": round(one.high, DIGITS)}
+    return SuccessOut(action=one.action, successes=one.helped, failures=one.tried - one.helped, **ends)
 
 
-def _calibration(tried: Sequence[Tried]) -> list[BinOut]:
-    bins: dict[int, list[Tried]] = {}
-    for one in tried:
-        bins.setdefault(one.bin, []).append(one)
-    return [
-        BinOut(
-            expected=round(sum(one.expected for one in some) / sum(one.number for one in some), DIGITS),
-            observed=round(sum(one.successes for one in some) / sum(one.number for one in some), DIGITS),
-            number=sum(one.number for one in some),
-        )
-        for _, some in sorted(bins.items())
-    ]
+def _bin(one: Bin) -> BinOut:
+    return BinOut(expected=round(one.expected / one.tried, DIGITS), observed=round(one.helped / one.tried, DIGITS), number=one.tried)
