@@ -22,7 +22,7 @@ from airflow_oncall.act.policy import Policy
 from airflow_oncall.act.situation import CRITICAL, AdaptedBar, Situation
 from airflow_oncall.brain import Brain
 from airflow_oncall.facts import Facts
-from airflow_oncall.incident import ActionKind, Diagnosis, Incident, Kind, OutcomeKind
+from airflow_oncall.incident import ActionKind, Diagnosis, Incident, Kind, Occurrence, OutcomeKind
 from airflow_oncall.knowledge.base import Alike, KnowledgeBase
 from airflow_oncall.rest import AirflowApi, TaskView
 from airflow_oncall.store.experiments import THOMPSON
@@ -121,7 +121,8 @@ class Situations:
         found = effective_of(bare, policy)
         rule, kind = found.rule(diagnosis.category), action_kind(bare, found)
         ranking = brain.recommend(diagnosis, self._circumstances(incident))
-        alike = self._alike(incident, diagnosis)
+        tries = self._store.reading.occurrences(incident.id)  # none of an invented incident
+        alike = self.knowledge.similar_to(incident.fingerprint, tries[-1].evidence.text if tries else "\n".join(diagnosis.evidence))
         seen = self._store.outcomes.experience(incident, diagnosis.category, without=alike.fingerprints)
         remedy = Remedy(kind, waits=bool(kind != ActionKind.CLEAR_RUN and rule and rule.wait_seconds))
         downstream = self._facts.waiting(api, incident.ref, max(MOST_COUNTED, policy.risk.downstream + 1))
@@ -136,14 +137,9 @@ class Situations:
             downstream=downstream,
             severity=_severity(diagnosis, CRITICAL in task.tags, downstream),
             failed_repairs=self._failed_repairs(incident),
+            outlasted=_outlasted(tries),
             adapted=self._adapted(diagnosis.category, kind, policy),
         )
-
-    def _alike(self, incident: Incident, diagnosis: Diagnosis) -> Alike:
-        """What is known of its like."""
-        seen = self._store.reading.occurrences(incident.id)
-        text = seen[-1].evidence.text if seen else "\n".join(diagnosis.evidence)  # an invented incident has none
-        return self.knowledge.similar_to(incident.fingerprint, text)
 
     def _counted(self, situation: Situation, policy: Policy) -> Situation:
         found = effective_of(situation, policy)
@@ -174,6 +170,12 @@ class Situations:
         seen = self._store.reading.occurrences(incident.id)  # an invented incident has none
         duration = seen[-1].evidence.duration if seen else None
         return round(timedelta(seconds=duration) / timedelta(minutes=1), 3) if duration is not None else None
+
+
+def _outlasted(tries: Sequence[Occurrence]) -> timedelta:
+    """How long a task instance kept failing with the cause of its newest try while Airflow itself retried it."""
+    retried = [one.happened_at for one in tries if one.will_retry and one.fingerprint == tries[-1].fingerprint]
+    return max(tries[-1].happened_at - retried[0], timedelta(0)) if retried else timedelta(0)
 
 
 def _in_wave(situation: Situation, policy: Policy) -> Situation:

@@ -138,10 +138,48 @@ def test_failed_repairs_lower_the_probability_and_lengthen_the_wait() -> None:
     assert any("2 repair(s) failed" in reason for reason in decision.reasons)
 
 
+PATIENT = POLICY.model_copy(update={"after_failure": POLICY.after_failure.model_copy(update={"wait_seconds": 900})})
+
+
 @pytest.mark.parametrize(("failed", "waits"), [(0, 0), (1, 900), (2, 1800)])
 def test_a_failed_repair_lets_the_next_one_wait_also_where_its_category_needs_no_wait(failed: int, waits: int) -> None:
-    patient = POLICY.model_copy(update={"after_failure": POLICY.after_failure.model_copy(update={"wait_seconds": 900})})
-    assert decide(replace(CALM, failed_repairs=failed), patient).wait_seconds == waits
+    assert decide(replace(CALM, failed_repairs=failed), PATIENT).wait_seconds == waits
+
+
+TEN_MINUTES = timedelta(minutes=10)
+
+
+def test_retries_of_airflow_that_failed_with_the_same_cause_count_as_soon_as_a_repair_failed_too() -> None:
+    first, second = (decide(replace(CALM, outlasted=TEN_MINUTES, failed_repairs=failed), PATIENT) for failed in (0, 1))
+    assert first.probability == decide(CALM, PATIENT).probability
+    assert second.probability == decide(replace(CALM, failed_repairs=2), PATIENT).probability
+
+
+def test_retries_that_failed_are_a_reason() -> None:
+    decision = decide(replace(CALM, outlasted=TEN_MINUTES), PATIENT)
+    assert "Airflow's own retries failed with the same cause, over 10 min." in decision.reasons
+
+
+@pytest.mark.parametrize(("minutes", "waits"), [(0.5, 30), (10, 600), (60, 900)])
+def test_what_outlasted_retries_is_given_as_long_again_before_a_repair(minutes: float, waits: int) -> None:
+    decision = decide(replace(CALM, outlasted=timedelta(minutes=minutes)), PATIENT)
+    assert (decision.verdict, decision.wait_seconds) == (Verdict.WAIT, waits)
+
+
+def test_a_member_whose_cause_was_seen_to_be_gone_does_not_wait_for_what_its_retries_met() -> None:
+    follows = replace(CALM, outlasted=TEN_MINUTES, in_wave=True)
+    assert decide(follows, PATIENT) == decide(replace(CALM, in_wave=True), PATIENT)
+
+
+def test_what_is_over_at_once_or_stays_is_not_run_again_unasked_when_retries_failed() -> None:
+    over_at_once = {"network_connectivity": {"action": "clear_task", "repeat": False}}
+    decision = decided(policy=policy_with(categories=over_at_once), outlasted=TEN_MINUTES)
+    assert decision.verdict is Verdict.ASK
+    assert "Airflow's own retry failed with the same cause already" in decision.reasons[0]
+
+
+def test_retries_say_nothing_of_an_action_that_changes_something() -> None:
+    assert decided(outlasted=TEN_MINUTES, action="resize_pool") == decided(action="resize_pool")
 
 
 def test_the_wait_never_exceeds_a_day() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from tests.cast import vendor_was_down
@@ -12,6 +13,7 @@ from tests.waiting import until
 
 from airflow_oncall.errors import AirflowApiError
 from airflow_oncall.incident import OWN_DAG_IDS, ActionKind, Kind, State, TaskRef, Verdict
+from airflow_oncall.store.records import now
 from airflow_oncall.triage.models import Recommendation, Remedy
 
 ORDERS_FAILED = replace(vendor_was_down, ref=ORDERS)
@@ -71,6 +73,32 @@ def test_a_task_whose_last_retry_failed_is_repaired(scene: Scene) -> None:
     scene.ticks(1)
     assert scene.airflow.clears == [(ORDERS,)]
     assert [seen.try_number for seen in scene.store.reading.occurrences(scene.incident.id)] == [1, 2]
+
+
+def test_what_airflows_own_retries_met_is_counted_against_the_next_run_of_the_same(scene: Scene) -> None:
+    proven(scene)
+    scene.notice(replace(ORDERS_FAILED, will_retry=True, happened_at=now() - timedelta(minutes=10)))
+    scene.airflow.fail(ORDERS, retries=1)
+    scene.airflow.schedule()
+    scene.airflow.fail(ORDERS)
+    scene.notice(replace(ORDERS_FAILED, try_number=2, happened_at=now()))
+    scene.tick()
+    decision = scene.store.reading.decision(scene.incident.id)
+    assert decision is not None
+    assert "Airflow's own retries failed with the same cause, over 10 min." in decision.reasons
+
+
+def test_a_retry_that_failed_of_something_else_says_nothing(scene: Scene) -> None:
+    proven(scene)
+    scene.notice(replace(ORDERS_FAILED, will_retry=True, fingerprint="disk-full", happened_at=now() - timedelta(minutes=10)))
+    scene.airflow.fail(ORDERS, retries=1)
+    scene.airflow.schedule()
+    scene.airflow.fail(ORDERS)
+    scene.notice(replace(ORDERS_FAILED, try_number=2, happened_at=now()))
+    scene.tick()
+    decision = scene.store.reading.decision(scene.incident.id)
+    assert decision is not None
+    assert not [reason for reason in decision.reasons if "own retries" in reason]
 
 
 def test_nothing_is_done_before_airflow_itself_says_failed(scene: Scene) -> None:

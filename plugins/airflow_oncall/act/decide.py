@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from airflow_oncall.act.economics import Economics, Statistic, posterior
@@ -144,6 +145,11 @@ class _Weighed:
         return max(self.auto, self.economics.break_even, unproven)
 
     @property
+    def has_outlasted(self) -> bool:
+        """Whether Airflow ran the same again already, in vain."""
+        return _has_outlasted(self.situation, self.kind)
+
+    @property
     def helps(self) -> str:
         what = "a re-run" if self.kind in RERUNS else self.kind
         return f"{what} helps with probability {self.probability:.0%}"
@@ -158,8 +164,16 @@ def _weigh(situation: Situation, policy: Effective) -> _Weighed:
 
 
 def _probability(situation: Situation, policy: Effective, kind: str) -> float:
-    factor = policy.policy.after_failure.probability_factor**situation.failed_repairs
+    failed = situation.failed_repairs
+    # What outlasted retries is given time before the first repair; where that was in vain, the retries count as well.
+    counted = failed + (1 if failed and _has_outlasted(situation, kind) else 0)
+    factor = policy.policy.after_failure.probability_factor**counted
     return round(posterior(_before(situation, kind), situation.statistic) * factor, 4)
+
+
+def _has_outlasted(situation: Situation, kind: str) -> bool:
+    """Airflow's own retries are re-runs that failed; what they failed of is gone where a storm's probe was seen to succeed."""
+    return bool(situation.outlasted) and kind in RERUNS and not situation.in_wave
 
 
 def _before(situation: Situation, kind: str) -> float:
@@ -192,7 +206,7 @@ def _ladder(weighed: _Weighed) -> Decision:
     refusal = _refusal(weighed)
     if refusal:
         return _decision(weighed, Verdict.ESCALATE, ActionKind.ESCALATE, refusal)
-    wait = _wait(situation, weighed.policy)
+    wait = _wait(weighed)
     doubt = _doubt(weighed)
     if doubt:
         return _decision(weighed, Verdict.ASK, weighed.kind, f"{doubt}; {weighed.helps}.", wait)
@@ -213,11 +227,14 @@ def _longest(found: Sequence[Finding], verdict: Verdict) -> Hold | None:
     return max(covering, key=lambda one: one.seconds, default=None)
 
 
-def _wait(situation: Situation, policy: Effective) -> int:
-    rule, after, failed = policy.rule(situation.diagnosis.category), policy.policy.after_failure, situation.failed_repairs
+def _wait(weighed: _Weighed) -> int:
+    situation, after = weighed.situation, weighed.policy.policy.after_failure
+    rule, failed = weighed.policy.rule(situation.diagnosis.category), situation.failed_repairs
     first = max(rule.wait_seconds if rule else 0, situation.planned_wait) * after.wait_factor**failed
     again = after.wait_seconds * after.wait_factor ** (failed - 1) if failed else 0
-    return int(min(max(first, again), 86_400))
+    # What is not over after ten minutes is hardly over in the next second: it gets as long again.
+    outlasted = min(situation.outlasted.total_seconds(), after.wait_seconds) if weighed.has_outlasted else 0
+    return int(min(max(first, again, outlasted), 86_400))
 
 
 def _refusal(weighed: _Weighed) -> str | None:
@@ -252,8 +269,9 @@ def _doubt(weighed: _Weighed) -> str | None:
     if asked:
         return asked
     rule = weighed.policy.rule(situation.diagnosis.category)
-    if situation.failed_repairs and rule and not rule.repeat:
-        return "A repair failed with the same cause already, and such trouble is over at once or stays"
+    if rule and not rule.repeat and (situation.failed_repairs or weighed.has_outlasted):
+        failed = "A repair" if situation.failed_repairs else "Airflow's own retry"
+        return f"{failed} failed with the same cause already, and such trouble is over at once or stays"
     if weighed.probability < weighed.bar:
         unproven = " for a task that never succeeded" if situation.never_succeeded else ""
         return f"Below the bar of {weighed.bar:.0%}{unproven}" if weighed.bar <= 1 else "It would cost more than it gains"
@@ -297,7 +315,12 @@ def _reasons(weighed: _Weighed, reason: str) -> tuple[str, ...]:
         *(f"Alike: {line}" for line in situation.alike),
         *((f"Severity {situation.severity}.",) if situation.severity else ()),
         *((f"{situation.failed_repairs} repair(s) failed with the same cause before.",) if situation.failed_repairs else ()),
+        *((f"Airflow's own retries failed with the same cause, over {_minutes(situation.outlasted)}.",) if weighed.has_outlasted else ()),
     )
+
+
+def _minutes(span: timedelta) -> str:
+    return f"{span / timedelta(minutes=1):.0f} min" if span >= timedelta(minutes=1) else "less than a minute"
 
 
 def _basis(weighed: _Weighed) -> dict[str, Any]:
@@ -315,6 +338,7 @@ def _basis(weighed: _Weighed) -> dict[str, Any]:
             "outcomes": asdict(situation.statistic) if situation.statistic else None,
             "alike": asdict(alike) if (alike := situation.alike_statistics.get(weighed.kind)) else None,
             "failed_repairs": situation.failed_repairs,
+            "outlasted_seconds": situation.outlasted.total_seconds() if weighed.has_outlasted else 0,
         },
         "bar": weighed.bar if weighed.bar <= 1 else None,
         "auto": weighed.auto,

@@ -169,14 +169,14 @@ BudgetName = Annotated[str, AfterValidator(_budget), WithJsonSchema({"enum": lis
 
 
 class AfterFailure(_Part):
-    """What a failed repair changes for the next one."""
+    """What a failed repair, or retries of Airflow itself that failed with the same cause, change for the next one."""
 
     probability_factor: float = Field(strict=True, gt=0, le=1)
     """The next one is this much less likely to help."""
     wait_factor: float = Field(strict=True, ge=1, le=100)
     """The next wait is this much longer, up to a day."""
     wait_seconds: int = Field(default=0, strict=True, ge=0, le=86_400)
-    """The wait after the first failed repair at least, also where the category itself needs none."""
+    """The wait after the first failed repair at least, also where the category itself needs none; the longest after failed retries."""
 
 
 class CategoryRule(_Part):
@@ -193,7 +193,7 @@ class CategoryRule(_Part):
     otherwise: ActionName | None = None
     """Taken where the action cannot be done, e.g. because a task does not declare its memory."""
     repeat: bool = True
-    """Whether a repair that failed with the same cause may be followed by another without asking."""
+    """Whether the same may be run again without asking after a repair, or a retry of Airflow itself, failed with the same cause."""
     alternatives: tuple[ActionName, ...] = ()
     """Actions that an experiment may try instead."""
 
@@ -441,7 +441,7 @@ class Policy(_Part):
     budgets: Budgets
     """Most runs that actions may re-arm; 0: none at all."""
     after_failure: AfterFailure
-    """What a failed repair changes for the next one."""
+    """What a failed repair, or retries of Airflow itself that failed with the same cause, change for the next one."""
     categories: Mapping[Category, CategoryRule]
     """What may be done about each category; one that is not named is escalated."""
     actions: Mapping[ActionName, ActionRule] = Field(default_factory=dict)

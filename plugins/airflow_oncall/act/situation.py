@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from airflow_oncall.act.economics import Statistic
 from airflow_oncall.act.effective import Subject
@@ -62,6 +62,8 @@ class Situation:
 
     failed_repairs: int = 0
     """Repairs of this incident after which it failed with the same cause."""
+    outlasted: timedelta = timedelta(0)
+    """How long it kept failing with the same cause while Airflow retried it; zero where Airflow did not."""
     chance: float | None = None
     """P(the action resolves it), as the confidence model has it."""
     statistic: Statistic | None = None
