@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "bench-report.json"
-SUITES = ("capture", "claims", "classify", "ingest", "knowledge", "pages", "scan", "storm", "tick", "training")
+SUITES = ("alarms", "capture", "claims", "classify", "ingest", "knowledge", "pages", "scan", "storm", "tick", "training")
 
 
 def main(arguments: list[str] | None = None) -> int:

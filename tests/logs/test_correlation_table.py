@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from airflow_oncall.capture.logs.correlation import BELIEVED, Owner, owners
-from airflow_oncall.capture.logs.files import written_for
 from airflow_oncall.capture.logs.inference import Candidate
 from airflow_oncall.capture.logs.source import Record
 from airflow_oncall.capture.logs.task_key import sql_comment, task_key
+from airflow_oncall.capture.logs.tries import written_for
 from airflow_oncall.incident import Correlation, TaskRef
 from airflow_oncall.rest import TaskInstanceView
 from tests.logs.notebook import noted

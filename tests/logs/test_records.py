@@ -167,6 +167,7 @@ CAUGHT = """\
         Traceback (most recent call last):
           File "/opt/shop/load.py", line 7, in load
         KeyError: 'rates'
+        2026-11-20 04:05:07,000 INFO shop: loaded
         """
 
 

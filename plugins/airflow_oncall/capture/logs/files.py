@@ -6,10 +6,8 @@ file was quiet for ``settle_seconds``, or until nobody writes to the file any mo
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,9 +18,10 @@ from airflow_oncall.capture.logs.chunks import Chunk, chunks, line_end_before
 from airflow_oncall.capture.logs.decode import decode
 from airflow_oncall.capture.logs.records import Span, cut, spans
 from airflow_oncall.capture.logs.rotation import BROKEN_ARCHIVE, Place, Progress, Seen, find, match, progress
-from airflow_oncall.capture.logs.scanner import Engine, Scanner
+from airflow_oncall.capture.logs.scanner import Engine, Hit, Scanner
 from airflow_oncall.capture.logs.source import Batch, Cursor, Record, SourceFailed
 from airflow_oncall.capture.logs.stamps import happened_at
+from airflow_oncall.capture.logs.tries import unresolved, written_for
 
 BATCH = 1_000
 """Records of one batch."""
@@ -172,7 +171,9 @@ class FileSource:
         """The records of a chunk that begins at ``place``; the cursor goes along with them."""
         if chunk.problem:
             reading.problems.append(f"{place.path} {chunk.problem}")
-        hits = self.scanner.hits(chunk.block, 0, chunk.end) if chunk.is_text else iter(())
+        hits: Iterable[Hit] = self.scanner.hits(chunk.block, 0, chunk.end) if chunk.is_text else ()
+        if "try_number" in written_for(place.path):
+            hits = unresolved(chunk.block, hits, chunk.end)
         found, reached = spans(chunk.block, hits, 0, chunk.end), 0
         while reached < chunk.end:
             few = list(islice(found, BATCH - len(reading.records)))
@@ -193,16 +194,3 @@ class FileSource:
             severity=span.signature.severity,
             identifiers=written_for(place.path),
         )
-
-
-_TASK_LOG = re.compile(
-    r"dag_id=(?P<dag_id>[^/]+)/run_id=(?P<run_id>[^/]+)/task_id=(?P<task_id>[^/]+)/"
-    r"(?:map_index=(?P<map_index>\d+)/)?attempt=(?P<try_number>\d+)\.log"
-)
-"""Where Airflow itself puts the log of a try, unless told otherwise."""
-
-
-@lru_cache(maxsize=256)
-def written_for(path: str) -> Mapping[str, str]:
-    found = _TASK_LOG.search(path)
-    return {"path": path} | ({name: value for name, value in found.groupdict().items() if value} if found else {})

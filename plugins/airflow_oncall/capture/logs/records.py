@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
+from airflow_oncall.capture.logs.handled import is_handled, may_be_handled
+from airflow_oncall.capture.logs.prefixes import JSON, LEVEL, PREFIX, STAMP
 from airflow_oncall.capture.logs.scanner import Block, Hit
 from airflow_oncall.capture.logs.signatures import Signature
 from airflow_oncall.capture.logs.source import RECORD_LIMIT
@@ -18,49 +19,34 @@ from airflow_oncall.capture.logs.source import RECORD_LIMIT
 PLAIN_LINES = 20
 """Lines without prefix, indentation or frame that may stand in a row inside one record; more are a program's own output."""
 
-_LEVEL = rb"(?:TRACE|DEBUG\d?|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE|LOG|PANIC)"
-_STAMP = (
-    rb"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[^\s\]]{0,20}\]?|\[\d{4}-[^\]\n]{5,45}\]|\d\d/\d\d/\d\d \d\d:\d\d:\d\d"
-    rb"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|time=\S+|[IWEF]\d{4} \d\d:\d\d:\d\d\S*)"
-)
-_PREFIX = (
-    rb"(?:" + _STAMP + rb"(?: std(?:out|err) [FP])?(?: \[[^\]\n]{1,60}\]| \{[^}\n]{1,80}\}| [A-Z]{3,4}(?= )){0,3}"
-    rb"(?: \[?" + _LEVEL.lower() + rb" *\]| \[?" + _LEVEL + rb"\]?)?(?: -)?)"
-)
-_FRAME = rb"(?:[ \t]+at |[ \t]*\.\.\. \d+ more)"
+_FRAME = rb"(?:(?:[ \t]|\\t)+at |[ \t]*\.\.\. \d+ more)"
 _WITHIN = rb"(?:[ \t]+\S|Caused by: |Suppressed: |During handling of|The above exception)"
-_PREFIXED = re.compile(_PREFIX + rb"(?:(?P<frame> ?" + _FRAME + rb")|(?P<within> " + _WITHIN + rb")|(?P<start>))")
+_PREFIXED = re.compile(
+    rb"(?:" + PREFIX + rb"|" + JSON + rb")(?:(?P<frame> ?" + _FRAME + rb")|(?P<within>(?: |(?<=\")(?! ))" + _WITHIN + rb")|(?P<start>))"
+)
 _INDENTED = re.compile(rb"(?P<blank>[ \t\r]*(?:\n|\Z))|(?P<frame>" + _FRAME + rb")|(?P<within>[ \t])")
 _BARE = re.compile(
-    rb"(?P<frame>" + _FRAME + rb")|(?P<within>" + _WITHIN + rb")|(?P<start>\{\"|" + _LEVEL + rb"[:\] ])"
+    rb"(?P<frame>" + _FRAME + rb")|(?P<within>" + _WITHIN + rb")|(?P<start>\{\"|" + LEVEL + rb"[:\] ])"
     rb"|(?P<head>Traceback \(most recent|Exception in thread)"
 )
 _COMPANIONS = frozenset({b"DETAIL", b"HINT", b"CONTEXT", b"STATEMENT", b"QUERY", b"LOCATION"})
 """PostgreSQL's lines that accompany an error, each with a prefix of its own."""
 _INSIDE = frozenset({"frame", "within"})
 """Kinds of lines that never stand alone; below a ``frame``, which is Java's, nothing else belongs to the stack."""
-_CLOSING = re.compile(rb" ?[\w.$]*(?:Error|Exception|Exit|Interrupt|Timeout|Failed|Failure|Invalid|NotFound)\b(?::|\s|$)")
+_CLOSING = re.compile(
+    rb" ?(?:[\w.$]*(?:Error|Exception|Exit|Interrupt|Timeout|Failed|Failure|Invalid|NotFound)\b|(?:[a-z_]\w*\.)+[A-Z]\w*)(?::|\s|\"|$)"
+)
 """What Python writes below the last frame, with or without a prefix in front of it."""
-_QUIET_LEADER = re.compile(_PREFIX + rb"(?<=INFO|EBUG|RACE) ?|" + _PREFIX + rb"(?<=INFO -|EBUG -|RACE -)|(?:INFO|DEBUG|TRACE)[:\] ]")
+_TRACEBACK = re.compile(rb" ?Traceback \(most recent")
+_CONTAINER = re.compile(rb"\d{4}-\S{5,40} std(?:out|err) [FP]")
+_OWNER = re.compile(rb" ?(?:" + STAMP + rb"[^\n\"]{0,80}?[ \[|])?(?:WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE)\b")
+"""A program's own log line inside another program's: the traceback that is taken below it belongs to it."""
+_QUIET_LEADER = re.compile(PREFIX + rb"(?<=INFO|EBUG|RACE) ?|" + PREFIX + rb"(?<=INFO -|EBUG -|RACE -)|(?:INFO|DEBUG|TRACE)[:\] ]")
 """What a program says by the way does not own the trouble that another one prints below it."""
 _FIRST_WORD, _LAST_WORD = re.compile(r"\A\S{1,4096}"), re.compile(r"(?<!\S)\S{1,4096}\Z|\S{4096}\Z")
 _Kind = tuple[str | None, int]
 """What a line is to the lines around it, ``None`` for one that tells nothing, and where it begins behind its prefix."""
 _RESUMED = re.compile(rb"\s*(?:During handling of|The above exception|Caused by: )")
-
-
-_HANDLED = (
-    *(b"trying again", b"retrying", b"will retry", b"will be retried", b"; again in", b", again in", b"left for the next", b"no state yet"),
-    *(b"going on with", b"falling back", b"set aside", b", skipped", b"skipped:", b"; default ", b"using default", b"; next address"),
-    *(b", taking the second", b"second address answered", b", starting another", b"not there yet"),
-)
-_ATTEMPT = re.compile(rb"\b(?:attempt|try|retry) (\d+)(?:(?: of |/| out of )(\d+)|(?=[:)]))")
-"""A try that is counted, with or without the number of all."""
-_WENT_ON = re.compile(rb"\b(?:(?:attempt|try|retry) \d|(?:re)?connected|succeeded|success|finished|done|completed?|recovered|answered)\b")
-FOLLOWING = 4_096
-"""Bytes behind a counted try in which another one, or its success, is looked for."""
-_WARNED = re.compile(_PREFIX + rb"?(?:(?<=WARNING)|[ -]*WARNING)[: ]")
-"""Python's own word, log4j's is WARN: a program that warns of an exception has caught it."""
 
 
 class Span(NamedTuple):
@@ -78,7 +64,9 @@ def spans(block: Block, hits: Iterable[Hit], start: int = 0, end: int | None = N
     """The records around ``hits``, in their order; hits of one record are one. What its program deals with itself is left out."""
     end = len(block) if end is None else end
     for span in _merged(block, hits, start, end):
-        if not _is_handled(block, span, end):
+        line = _first_line(block, span)
+        may_be = may_be_handled(line.translate(None, b"0123456789"))
+        if not (may_be and is_handled(block, (span.start, span.end), _own_part(line), span.signature, end)):
             yield span
 
 
@@ -86,7 +74,7 @@ def _merged(block: Block, hits: Iterable[Hit], behind: int, end: int) -> Iterato
     last: Span | None = None
     for hit in hits:
         if last and hit.start < last.end:
-            if last.signature.generic and not hit.signature.generic:
+            if _rank(hit.signature) < _rank(last.signature):
                 last = last._replace(signature=hit.signature, at=hit.at)
             continue
         if last:
@@ -94,33 +82,25 @@ def _merged(block: Block, hits: Iterable[Hit], behind: int, end: int) -> Iterato
             behind = last.end + 1
         line = _kind(block, hit.start)
         top, is_led = _top(block, hit.start, line, behind)
-        last = Span(top, _bottom(block, line[0], hit.end, end, is_led), hit.signature, hit.at)
+        last = Span(top, _bottom(block, hit, line, end, is_led), hit.signature, hit.at)
     if last:
         yield last
 
 
-def _is_handled(block: Block, span: Span, end: int) -> bool:
-    """Whether the first line of a record says that its program goes on by itself: it tries again, or does without."""
+def _first_line(block: Block, span: Span) -> bytes:
     line_end = block.find(b"\n", span.start, span.end)
-    line = bytes(block[span.start : span.end if line_end < 0 else line_end])
-    if not _may_be_handled(line.translate(None, b"0123456789")):
-        return False
-    lower = line.lower()
-    if any(words in lower for words in _HANDLED):
-        return True
-    if _WARNED.match(line) and block.find(b"Traceback (most recent", span.start, span.end) >= 0:
-        return True
-    tries = _ATTEMPT.search(lower)
-    if tries is None or tries[2]:
-        return tries is not None and int(tries[1]) < int(tries[2])
-    return bool(_WENT_ON.search(bytes(block[span.end : min(span.end + FOLLOWING, end)]).lower()))
+    return bytes(block[span.start : span.end if line_end < 0 else line_end])
 
 
-@lru_cache(maxsize=4_096)
-def _may_be_handled(line: bytes) -> bool:
-    """Asked once of lines that differ in their numbers only; most lines of trouble are written again and again."""
-    line = line.lower()
-    return any(words in line for words in (*_HANDLED, b"try ", b"attempt ", b"warning"))
+def _own_part(line: bytes) -> bytes:
+    """What the program itself wrote of a line that another one took from it."""
+    kind = _kind(line, 0)
+    return line[_own_words(line, 0, kind[1]) :] if _is_owner(line, 0, kind) else line
+
+
+def _rank(signature: Signature) -> tuple[bool, bool]:
+    """The least of several names a record."""
+    return signature.generic, signature.mentioned
 
 
 def last_start(block: Block, start: int, end: int) -> int:
@@ -141,9 +121,28 @@ def _top(block: Block, line: int, line_kind: _Kind, low: int) -> tuple[int, bool
         here = _line_before(block, limit, here)
         kind, words = _kind(block, here)
         plain = plain + 1 if kind in {None, "blank"} else 0
+    if _TRACEBACK.match(block, words) and (owner := _owner_above(block, here, limit)) is not None:
+        return owner, True
     if here != line and _QUIET_LEADER.match(block, here):
         return _head(block, line, line_kind[0], here), False
     return here, True
+
+
+def _owner_above(block: Block, line: int, limit: int) -> int | None:
+    """Start of the line above a traceback whose every line has a prefix, where a log line of the program itself stands in it."""
+    above = _line_before(block, limit, line)
+    return above if above < line and _is_owner(block, above, _kind(block, above)) else None
+
+
+def _is_owner(block: Block, line: int, line_kind: _Kind) -> bool:
+    kind, words = line_kind
+    return kind == "start" and words > line and bool(_OWNER.match(block, _own_words(block, line, words)))
+
+
+def _own_words(block: Block, line: int, words: int) -> int:
+    """Where in a line that a container's runtime took begins what was said; the level behind its prefix is the program's."""
+    container = _CONTAINER.match(block, line)
+    return container.end() if container else words
 
 
 def _closes(block: Block, line: int, words: int, limit: int) -> bool:
@@ -172,17 +171,19 @@ def _belongs_to_the_line_above(block: Block, line: tuple[int, str | None], line_
     return kind in _INSIDE or kind_above == "within"
 
 
-def _bottom(block: Block, before: str | None, line_end: int, high: int, is_led: bool) -> int:
-    """End of the record of the line that ends at ``line_end``, behind the last character of its last line."""
-    end, plain, high = line_end, 0, min(high, line_end + RECORD_LIMIT)
-    at = line_end + 1
+def _bottom(block: Block, hit: Hit, line: _Kind, high: int, is_led: bool) -> int:
+    """End of the record of the line of a hit, behind the last character of its last line."""
+    end, plain, high, before = hit.end, 0, min(high, hit.end + RECORD_LIMIT), line[0]
+    at = end + 1
+    if at < high and _is_owner(block, hit.start, line) and _TRACEBACK.match(block, _kind(block, at)[1]):
+        end = _line_end(block, at, high)
+        at = end + 1
     while at < high and plain <= PLAIN_LINES:
         kind, words = _kind(block, at)
         if not (_closes_below(block, words, before) if kind == "start" else _goes_on(block, at, kind, before, is_led)):
             break
         plain = plain + 1 if kind in {None, "blank"} else 0
-        behind = block.find(b"\n", at, high)
-        behind = high if behind < 0 else behind
+        behind = _line_end(block, at, high)
         end = end if kind == "blank" else behind
         at, before = behind + 1, kind
     return end
@@ -197,6 +198,11 @@ def _goes_on(block: Block, at: int, kind: str | None, before: str | None, is_led
     if kind == "blank":
         return is_led or bool(_RESUMED.match(block, at))
     return kind in _INSIDE or is_led or before in {"within", "head"} or (before == "blank" and bool(_RESUMED.match(block, at)))
+
+
+def _line_end(block: Block, at: int, high: int) -> int:
+    found = block.find(b"\n", at, high)
+    return high if found < 0 else found
 
 
 def _line_before(block: Block, low: int, at: int) -> int:

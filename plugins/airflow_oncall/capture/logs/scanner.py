@@ -25,19 +25,24 @@ _QUIET = re.compile(
 )
 """Levels at which nobody reports trouble."""
 
-_LEVEL = re.compile(rb"(?:^|[\]}| -])(INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE|PANIC)(?=[ :\]|-])|(?<=\"level\": \")info(?=\")")
+_LEVEL = re.compile(
+    rb"(?:^|[\]}| -])(INFO|LOG|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE|PANIC)(?=[ :\]|-])|(?<=\"level\": \")(?:info|warning)(?=\")"
+)
+_BY_THE_WAY = frozenset({b"INFO", b"LOG", b"WARNING", b""})
+"""Levels of a program that goes on; LOG is PostgreSQL's, the last one is JSON's."""
+_SAYS_LEVEL = re.compile(rb"INFO|WARNING|LOG: |\"info\"|\"warning\"")
 _CAPTURED = re.compile(rb"task\.std(?:out|err)|logging_mixin\.py|[Ss]ubprocess|python_virtualenv|std(?:out|err) [FP] ")
 """Lines that one program took from another: the first level is that of all of them and tells nothing."""
 
 
 def _is_mentioned(line: bytes) -> bool:
-    """Whether the program that wrote the line gave it the level INFO."""
-    if b"INFO" not in line and b'"info"' not in line:
+    """Whether the program that wrote the line gave it a level at which it goes on."""
+    if not _SAYS_LEVEL.search(line):
         return False
     levels = _LEVEL.findall(line)
     if levels and _CAPTURED.search(line):
         del levels[0]
-    return bool(levels) and levels[-1] in (b"INFO", b"")
+    return bool(levels) and levels[-1] in _BY_THE_WAY
 
 
 def _is_quiet(line: bytes) -> bool:
