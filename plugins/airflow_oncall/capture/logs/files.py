@@ -6,7 +6,7 @@ file was quiet for ``settle_seconds``, or until nobody writes to the file any mo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from airflow_oncall.capture.logs.chunks import Chunk, chunks, line_end_before
 from airflow_oncall.capture.logs.decode import decode
 from airflow_oncall.capture.logs.records import Span, cut, spans
 from airflow_oncall.capture.logs.rotation import BROKEN_ARCHIVE, Place, Progress, Seen, find, match, progress
-from airflow_oncall.capture.logs.scanner import Engine, Hit, Scanner
+from airflow_oncall.capture.logs.scanner import Engine, Scanner
 from airflow_oncall.capture.logs.source import Batch, Cursor, Record, SourceFailed
 from airflow_oncall.capture.logs.stamps import happened_at
 from airflow_oncall.capture.logs.tries import unresolved, written_for
@@ -171,7 +171,7 @@ class FileSource:
         """The records of a chunk that begins at ``place``; the cursor goes along with them."""
         if chunk.problem:
             reading.problems.append(f"{place.path} {chunk.problem}")
-        hits: Iterable[Hit] = self.scanner.hits(chunk.block, 0, chunk.end) if chunk.is_text else ()
+        hits = list(self.scanner.hits(chunk.block, 0, chunk.end)) if chunk.is_text else []
         if "try_number" in written_for(place.path):
             hits = unresolved(chunk.block, hits, chunk.end)
         found, reached = spans(chunk.block, hits, 0, chunk.end), 0

@@ -37,7 +37,7 @@ _CLOSING = re.compile(
     rb" ?(?:[\w.$]*(?:Error|Exception|Exit|Interrupt|Timeout|Failed|Failure|Invalid|NotFound)\b|(?:[a-z_]\w*\.)+[A-Z]\w*)(?::|\s|\"|$)"
 )
 """What Python writes below the last frame, with or without a prefix in front of it."""
-_TRACEBACK = re.compile(rb" ?Traceback \(most recent")
+_LONGEST_PREFIX = 256
 _CONTAINER = re.compile(rb"\d{4}-\S{5,40} std(?:out|err) [FP]")
 _OWNER = re.compile(rb" ?(?:" + STAMP + rb"[^\n\"]{0,80}?[ \[|])?(?:WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE)\b")
 """A program's own log line inside another program's: the traceback that is taken below it belongs to it."""
@@ -121,7 +121,7 @@ def _top(block: Block, line: int, line_kind: _Kind, low: int) -> tuple[int, bool
         here = _line_before(block, limit, here)
         kind, words = _kind(block, here)
         plain = plain + 1 if kind in {None, "blank"} else 0
-    if _TRACEBACK.match(block, words) and (owner := _owner_above(block, here, limit)) is not None:
+    if _is_traceback(block, words) and (owner := _owner_above(block, here, limit)) is not None:
         return owner, True
     if here != line and _QUIET_LEADER.match(block, here):
         return _head(block, line, line_kind[0], here), False
@@ -132,6 +132,14 @@ def _owner_above(block: Block, line: int, limit: int) -> int | None:
     """Start of the line above a traceback whose every line has a prefix, where a log line of the program itself stands in it."""
     above = _line_before(block, limit, line)
     return above if above < line and _is_owner(block, above, _kind(block, above)) else None
+
+
+def _owns_next(block: Block, line: int, line_kind: _Kind, below: int) -> bool:
+    return _is_owner(block, line, line_kind) and _is_traceback(block, _kind(block, below)[1])
+
+
+def _is_traceback(block: Block, words: int) -> bool:
+    return block.startswith((b" Traceback (most recent", b"Traceback (most recent"), words)
 
 
 def _is_owner(block: Block, line: int, line_kind: _Kind) -> bool:
@@ -175,7 +183,7 @@ def _bottom(block: Block, hit: Hit, line: _Kind, high: int, is_led: bool) -> int
     """End of the record of the line of a hit, behind the last character of its last line."""
     end, plain, high, before = hit.end, 0, min(high, hit.end + RECORD_LIMIT), line[0]
     at = end + 1
-    if at < high and _is_owner(block, hit.start, line) and _TRACEBACK.match(block, _kind(block, at)[1]):
+    if block.find(b"Traceback (", at, min(high, at + _LONGEST_PREFIX)) >= 0 and _owns_next(block, hit.start, line, at):
         end = _line_end(block, at, high)
         at = end + 1
     while at < high and plain <= PLAIN_LINES:

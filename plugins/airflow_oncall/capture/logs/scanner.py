@@ -73,7 +73,8 @@ class Scanner:
 
     def hits(self, block: Block, start: int = 0, end: int | None = None) -> Iterator[Hit]:
         """Hits between ``start`` and ``end``, which are ends of lines, in their order, one a line."""
-        for line_start, line_end, at in self._stops(block, start, len(block) if end is None else end):
+        # All at once: what runs between two searches pushes the engine's automaton out of the processor's cache, and the other way round.
+        for line_start, line_end, at in list(self._stops(block, start, len(block) if end is None else end)):
             signature = self.name(bytes(block[max(line_start, at - _NAMED) : min(line_end, at + _NAMED)]))
             if signature:
                 yield Hit(line_start, line_end, signature, at)

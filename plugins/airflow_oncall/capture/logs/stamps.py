@@ -35,7 +35,7 @@ def happened_at(text: str, zone: tzinfo = timezone.utc) -> datetime | None:
 @lru_cache(maxsize=64)
 def _zone(word: str | None, default: tzinfo) -> tzinfo:
     if not word:
-        return default
+        return timezone.utc if str(default) == "UTC" else default  # a ZoneInfo converts slowly
     if word in _UNIVERSAL:
         return timezone.utc
     offset = datetime.strptime(word, "%z").tzinfo  # raises ValueError for an abbreviation
