@@ -102,7 +102,7 @@ class Judgement:
 
     def diagnose(self, api: AirflowApi, incident: Incident) -> Diagnosis:
         """What is wrong, from the newest failed try and its log."""
-        seen = self._store.reading.occurrences(incident.id)[-1]
+        *earlier, seen = self._store.reading.occurrences(incident.id)
         if incident.kind is Kind.DAG_RUN:
             return _RUN_WITHOUT_FAILURE
         evidence = seen.evidence
@@ -111,7 +111,8 @@ class Judgement:
         # Only where there is something to read: a log that cannot be had is no sign of a process that vanished.
         killed = incident.kind is Kind.TASK and not evidence.exception_chain and bool(text)
         own = self.brain.diagnose(text, evidence.exception_chain, evidence.operator, killed)
-        engines = self._store.logs.events(incident.id, newest=ENGINE_EVENTS)
+        behind = earlier[-1].happened_at if earlier else None
+        engines = self._store.logs.events(incident.id, newest=ENGINE_EVENTS, of_try=seen.try_number, behind=behind)
         found = explained(own, [(event, self.brain.read(event.text)) for event in engines])
         return self._situations.knowledge.recognise(found, incident.fingerprint, text)
 

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -57,6 +58,15 @@ def test_what_one_batch_repeats_is_one_event_with_a_count(sqlite_store: Store) -
     poll(Notebook([[noted(number, f"{DISK_FULL} at {number}") for number in range(30)]]), sqlite_store.logs)
     (event,) = events(sqlite_store)
     assert (event.count, event.position) == (30, "line 0")
+
+
+def test_what_two_tries_of_a_task_instance_log_alike_stays_evidence_of_each(sqlite_store: Store) -> None:
+    ids = {"dag_id": NIGHTLY_ORDERS.dag_id, "run_id": NIGHTLY_ORDERS.run_id, "task_id": NIGHTLY_ORDERS.task_id}
+    tries = [noted(number, DISK_FULL, identifiers=ids | {"try_number": str(number)}) for number in (1, 2, 2)]
+    tries[2] = replace(tries[2], position="line 3")
+    poll(Notebook([tries]), sqlite_store.logs)
+    assert sorted((event.try_number, event.count) for event in events(sqlite_store)) == [(1, 1), (2, 2)]
+    assert len(sqlite_store.reading.incidents()) == 1
 
 
 def test_beyond_the_cap_kinds_of_trouble_are_counted_in_one_event(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,3 +170,35 @@ def test_what_is_logged_while_the_evidence_is_handed_over_goes_along(stage: Scen
     stage.log(replace(of_the_orders, position="line 4"))
     stage.ticks()
     assert len(stage.store.logs.events(task.id)) == 3
+
+
+@pytest.mark.parametrize("try_number", [1, 0], ids=["of the first try", "of a try that nobody names"])
+def test_what_was_logged_about_an_earlier_try_does_not_explain_a_later_one(stage: Scene, try_number: int) -> None:
+    stage.airflow.fail(ORDERS)
+    stage.brain.says = CONNECTION_LOST
+    stage.log(replace(of_the_orders, try_number=try_number))
+    stage.ticks()
+    stage.airflow.clear_by_hand(ORDERS)
+    stage.airflow.schedule()
+    stage.airflow.fail(ORDERS)
+    stage.ticks()
+    task = stage.incident_of(Kind.TASK)
+    diagnosis = stage.store.reading.diagnosis(task.id)
+    assert diagnosis
+    assert (task.try_number, diagnosis.category) == (2, "database_connectivity")
+    assert diagnosis.evidence == CONNECTION_LOST.evidence
+    assert [event.text for event in stage.store.logs.events(task.id)] == [KILLED]
+
+
+def test_what_was_logged_about_the_newest_try_explains_it(stage: Scene) -> None:
+    stage.airflow.fail(ORDERS)
+    stage.brain.says = CONNECTION_LOST
+    stage.ticks()
+    stage.airflow.clear_by_hand(ORDERS)
+    stage.airflow.schedule()
+    stage.airflow.fail(ORDERS)
+    stage.log(replace(of_the_orders, try_number=2))
+    stage.ticks()
+    diagnosis = stage.store.reading.diagnosis(stage.incident_of(Kind.TASK).id)
+    assert diagnosis
+    assert diagnosis.category == "memory_exhaustion"

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Engine, String, any_, bindparam, delete, insert, select, update
+from sqlalchemy import ARRAY, Connection, Engine, String, and_, any_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from airflow_oncall.errors import StoreError
@@ -58,10 +58,18 @@ class SqlLogs:
         with transaction(self._engine, reading=True) as connection:
             return {keys[key] for key in _stored(connection, list(keys))}
 
-    def events(self, incident_id: int, newest: int = 100) -> list[LogEvent]:
-        """The newest events of an incident, at most so many, oldest first."""
+    def events(self, incident_id: int, newest: int = 100, *, of_try: int = 0, behind: datetime | None = None) -> list[LogEvent]:
+        """The newest events of an incident, at most so many, oldest first.
+
+        ``of_try``: only those of this try, and of the ones whose try is not known those that happened ``behind`` the try before.
+        """
         latest = (log_events.c.happened_at.desc(), log_events.c.id.desc())
         query = select(log_events).where(log_events.c.incident_id == incident_id).order_by(*latest).limit(newest)
+        if of_try:
+            unknown = log_events.c.try_number == 0
+            query = query.where(
+                or_(log_events.c.try_number == of_try, and_(unknown, log_events.c.happened_at > behind) if behind else unknown)
+            )
         with transaction(self._engine, reading=True) as connection:
             rows = connection.execute(query).mappings().all()
         return [log_event_of(row) for row in reversed(rows)]

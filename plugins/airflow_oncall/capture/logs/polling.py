@@ -110,7 +110,7 @@ def _events(source: str, batch: Batch, logs: SqlLogs, around: Around | None, kin
 
 
 def events_of(source: str, records: Sequence[Record], times: Sequence[datetime], found: Sequence[Owner]) -> list[LogEvent]:
-    """One event for each kind of trouble of each task instance; records of DAGs that are not watched are left out."""
+    """One event for each kind of trouble of each try; records of DAGs that are not watched are left out."""
     kinds = _kinds(zip(records, times, found, strict=True))
     masked = cache(_masked)  # for one batch only: Airflow may know more secrets by the next
     return collapsed(event_of(source, record, at, owner, count, masked) for record, at, owner, count in kinds)
@@ -127,7 +127,12 @@ def _kinds(rows: Iterable[tuple[Record, datetime, Owner]]) -> Iterator[tuple[Rec
     for record, at, owner in rows:
         if owner.ref and not is_watched(owner.ref.dag_id):
             continue
-        kind = (record.signature, _wording(cause_line(record.text).encode("utf-8", "replace").translate(_ONE_DIGIT)), owner.ref)
+        kind = (
+            record.signature,
+            _wording(cause_line(record.text).encode("utf-8", "replace").translate(_ONE_DIGIT)),
+            owner.ref,
+            owner.try_number,
+        )
         first.setdefault(kind, (record, at, owner))
         counts[kind] += 1
     return ((*one, counts[kind]) for kind, one in first.items())
@@ -170,11 +175,12 @@ def cause_line(text: str) -> str:
 
 
 def collapsed(events: Iterable[LogEvent]) -> list[LogEvent]:
-    """One event for each kind of trouble of each task instance: what differed in a secret only is one kind."""
-    kinds: dict[str, LogEvent] = {}
+    """One event for each kind of trouble of each try: what differed in a secret only is one kind."""
+    kinds: dict[tuple[str, int], LogEvent] = {}
     for event in events:
-        first = kinds.get(event.incident_key)
-        kinds[event.incident_key] = replace(first, count=first.count + event.count) if first else event
+        kind = event.incident_key, event.try_number
+        first = kinds.get(kind)
+        kinds[kind] = replace(first, count=first.count + event.count) if first else event
     return list(kinds.values())
 
 
