@@ -185,12 +185,13 @@ class FileSource:
                 yield reading.batch()
 
     def _record(self, place: Place, chunk: Chunk, span: Span) -> Record:
-        text = decode(bytes(chunk.block[span.start : span.end])).lstrip("\ufeff\0").rstrip()
+        start, end, signature, at = span
+        text = decode(bytes(chunk.block[start:end])).lstrip("\ufeff\0").rstrip()
         return Record(
-            position=f"{place.key}:{chunk.offset(span.start)}",
-            text=cut(text, span.at - span.start),
+            position=f"{place.key}:{chunk.offset(start)}",
+            text=cut(text, at - start),
             happened_at=happened_at(text, self.zone),
-            signature=span.signature.id,
-            severity=span.signature.severity,
+            signature=signature.id,
+            severity=signature.severity,
             identifiers=written_for(place.path),
         )

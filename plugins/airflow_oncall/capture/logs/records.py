@@ -64,7 +64,8 @@ def spans(block: Block, hits: Iterable[Hit], start: int = 0, end: int | None = N
     """The records around ``hits``, in their order; hits of one record are one. What its program deals with itself is left out."""
     end = len(block) if end is None else end
     for span in _merged(block, hits, start, end):
-        line = _first_line(block, span)
+        line_end = block.find(b"\n", span.start, span.end)
+        line = bytes(block[span.start : span.end if line_end < 0 else line_end])
         may_be = may_be_handled(line.translate(None, b"0123456789"))
         if not (may_be and is_handled(block, (span.start, span.end), _own_part(line), span.signature, end)):
             yield span
@@ -85,11 +86,6 @@ def _merged(block: Block, hits: Iterable[Hit], behind: int, end: int) -> Iterato
         last = Span(top, _bottom(block, hit, line, end, is_led), hit.signature, hit.at)
     if last:
         yield last
-
-
-def _first_line(block: Block, span: Span) -> bytes:
-    line_end = block.find(b"\n", span.start, span.end)
-    return bytes(block[span.start : span.end if line_end < 0 else line_end])
 
 
 def _own_part(line: bytes) -> bytes:
@@ -222,7 +218,9 @@ def _kind(block: Block, at: int) -> _Kind:
     """What the line at ``at`` is to the lines around it. Asked for every line near a hit, so it must be quick."""
     if prefixed := _PREFIXED.match(block, at):
         words, kind = prefixed.end(), prefixed.lastgroup
-        return ("within" if kind == "start" and _is_companion(block, words) else kind), words
+        if kind == "start" and (sign := block.find(b":  ", words, words + 160)) > 0 and _is_companion(block, words, sign):
+            return "within", words
+        return kind, words
     first = block[at : at + 1]
     if first in (b"", b"\n", b"\r"):
         return "blank", at
@@ -230,9 +228,8 @@ def _kind(block: Block, at: int) -> _Kind:
     return (found.lastgroup if found else None), at
 
 
-def _is_companion(block: Block, at: int) -> bool:
-    sign = block.find(b":  ", at, at + 160)
-    return sign > 0 and bytes(block[max(at, sign - 9) : sign]).rpartition(b" ")[2] in _COMPANIONS
+def _is_companion(block: Block, at: int, sign: int) -> bool:
+    return bytes(block[max(at, sign - 9) : sign]).rpartition(b" ")[2] in _COMPANIONS
 
 
 def cut(text: str, around: int) -> str:
