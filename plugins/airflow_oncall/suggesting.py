@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from airflow_oncall import conf
 from airflow_oncall.aside import aside
 from airflow_oncall.capture.redact import redact
 from airflow_oncall.errors import StoreError
-from airflow_oncall.incident import UNKNOWN, Incident, Verdict
+from airflow_oncall.incident import UNKNOWN, Incident
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
-from airflow_oncall.store.suggestions import Suggested
+from airflow_oncall.store.suggestions import AGAIN, Suggested
 from airflow_oncall.triage.suggestion import EVIDENCE_CHARACTERS, INSTRUCTIONS, Suggestion, answer_of, question
 
 log = logging.getLogger(__name__)
 
-LOOKED_AT = 20
-"""Incidents of which one is asked about in a tick."""
 GRACE_SECONDS = 5.0
 """How long the client may take to be made, and to give up, beside the time that the model has."""
 Agent = Callable[[str], Any]
@@ -37,15 +34,18 @@ def agent_of(conn_id: str) -> Any:
 def suggest(store: Store, make: Agent = agent_of) -> str:
     """Ask about one failure that nobody asked about, within the day's budget; its fingerprint, empty where there is none.
 
-    Whatever goes wrong is logged and kept with the fingerprint, which is asked about again a day later.
+    It counts before it is asked, whatever becomes of it. What goes wrong is logged and kept with the fingerprint, which is asked about
+    again a day later; so is one whose asker was killed.
     """
-    conn_id = conf.llm_conn_id()
-    if not conn_id or store.suggestions.asked_since(now() - timedelta(days=1)) >= conf.llm_per_day():
+    conn_id, most = conf.llm_conn_id(), conf.llm_per_day()
+    if not conn_id or store.suggestions.asked_since(now() - AGAIN) >= most:
         return ""
-    incident = next((one for one in store.suggestions.wanting(LOOKED_AT) if _is_unknown(store, one)), None)
+    incident = store.suggestions.wanting()
     if incident is None:
         return ""
     asked, seconds = _question(store, incident), conf.llm_timeout()
+    if not store.suggestions.ask(incident.fingerprint, most):
+        return ""
     error: BaseException | None
     try:
         error, answer = aside(lambda: answer_of(make(conn_id), asked, seconds), seconds + GRACE_SECONDS, "oncall-llm")
@@ -67,14 +67,6 @@ def suggest_at_the_end(store: Store) -> None:
         suggest(store)
     except StoreError as error:
         log.warning("no suggestion: %s", error)
-
-
-def _is_unknown(store: Store, incident: Incident) -> bool:
-    """Whether the cause is unknown, or the chance of every repair was below the bar from which a person is asked."""
-    if incident.category == UNKNOWN:
-        return True
-    decision = store.reading.decision(incident.id)
-    return bool(decision and decision.verdict is Verdict.ESCALATE and decision.probability < float(decision.basis.get("ask", 0.0)))
 
 
 def _question(store: Store, incident: Incident) -> str:

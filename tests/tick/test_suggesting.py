@@ -6,12 +6,14 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, select, update
 from tests.cast import vendor_was_down
 from tests.tick.scene import ORDERS, Scene
 
@@ -19,8 +21,9 @@ from airflow_oncall import conf, suggesting
 from airflow_oncall.act import approval
 from airflow_oncall.incident import CATEGORIES, UNKNOWN, Diagnosis, Evidence, State
 from airflow_oncall.store.records import now
+from airflow_oncall.store.sql import Store
 from airflow_oncall.store.suggestions import AGAIN, Suggested
-from airflow_oncall.store.tables import suggestions
+from airflow_oncall.store.tables import decisions, incidents, suggestions
 from airflow_oncall.suggesting import suggest, suggest_at_the_end
 from airflow_oncall.triage.suggestion import EVIDENCE_CHARACTERS, INSTRUCTIONS, Suggestion, question
 
@@ -124,10 +127,58 @@ def test_the_days_budget_holds(puzzled: Scene, monkeypatch: pytest.MonkeyPatch) 
     puzzled.store.intake.record(replace(vendor_was_down, ref=replace(ORDERS, run_id="another"), fingerprint="something-else"))
     puzzled.airflow.fail(replace(ORDERS, run_id="another"))
     puzzled.ticks(1)
-    assert len(puzzled.store.suggestions.wanting(9)) == 1
+    assert puzzled.store.suggestions.wanting() is not None
     assert suggest(puzzled.store, doing(pytest.fail)) == ""
     monkeypatch.setattr(conf, "llm_per_day", lambda: 2)
     assert suggest(puzzled.store, answering()) == "something-else"
+
+
+def test_a_call_counts_before_it_is_made(puzzled: Scene) -> None:
+    """What another process sees during the call is what a ``kill -9`` in its midst leaves behind."""
+    during: list[object] = []
+
+    def look(asked: str) -> None:
+        during.append(puzzled.store.suggestions.asked_since(now() - AGAIN))
+        during.append(suggest(puzzled.store, doing(pytest.fail)))
+        during.append(puzzled.store.suggestions.get("vendor-503"))
+
+    suggest(puzzled.store, doing(look))
+    assert during == [1, "", None]
+
+
+def test_a_question_whose_asker_was_killed_is_asked_again_a_day_later(puzzled: Scene) -> None:
+    assert puzzled.store.suggestions.ask("vendor-503", most=9)
+    assert suggest(puzzled.store, doing(pytest.fail)) == ""
+    with puzzled.store.engine.begin() as connection:
+        connection.execute(update(suggestions).values(asked_at=now() - AGAIN - timedelta(minutes=1)))
+    assert suggest(puzzled.store, answering()) == "vendor-503"
+    assert puzzled.store.suggestions.get("vendor-503") is not None
+
+
+def test_failures_that_are_not_asked_about_do_not_keep_an_older_unknown_one_waiting(puzzled: Scene) -> None:
+    """Newer ones that were given up for another reason than their chance, more of them than anybody would look through."""
+    with puzzled.store.engine.begin() as connection:
+        unknown = connection.execute(select(incidents)).mappings().one()
+        names = ("id", "key", "fingerprint", "category", "decisions")
+        same = {name: value for name, value in unknown.items() if name not in names}
+        newer = [same | {"key": f"k{n}", "fingerprint": f"f{n}", "category": "data_quality", "decisions": 1} for n in range(30)]
+        made = connection.execute(insert(incidents).returning(incidents.c.id), newer).scalars().all()
+        told = {name: value for name, value in connection.execute(select(decisions)).mappings().one().items() if name != "id"}
+        likely = told | {"number": 1, "verdict": "escalate", "probability": 0.9, "basis": {"ask": 0.4}}
+        connection.execute(insert(decisions), [likely | {"incident_id": incident_id} for incident_id in made])
+    assert suggest(puzzled.store, answering()) == "vendor-503"
+
+
+@pytest.mark.postgres
+def test_two_that_ask_at_once_do_not_overrun_the_days_budget(postgres_store: Store) -> None:
+    start = Barrier(2)
+
+    def ask(fingerprint: str) -> bool:
+        start.wait(10)
+        return postgres_store.suggestions.ask(fingerprint, most=1)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(ask, ["one", "another"])) == [False, True]
 
 
 def test_evidence_is_redacted_and_shortened_before_it_leaves(puzzled: Scene) -> None:

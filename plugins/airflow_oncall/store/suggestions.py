@@ -8,17 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Engine, exists, func, or_, select
+from sqlalchemy import Connection, Engine, and_, exists, func, or_, select, text
 
-from airflow_oncall.incident import UNKNOWN, Incident, State
+from airflow_oncall.incident import UNKNOWN, Incident, State, Verdict
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.records import incident_of, now
-from airflow_oncall.store.tables import incidents, open_only, suggestions
+from airflow_oncall.store.tables import decisions, incidents, open_only, suggestions
 
 AGAIN = timedelta(days=1)
-"""A question that failed is asked again after this time."""
+"""A question without an answer is asked again after this time; so long each one counts."""
+UNANSWERED = "no answer yet"
+"""The problem of a question from before it is asked until it is answered; for a day, where its asker was killed."""
+_LOCK = 5_126_917_303_114_023
+"""Number of the lock under which questions are counted on PostgreSQL; SQLite has one writer anyway."""
 WITH_PEOPLE = (str(State.ASKED), str(State.ESCALATED), str(State.OBSERVED))
 
 
@@ -48,27 +53,58 @@ class Suggestions:
             row = connection.execute(query).mappings().first()
         return Suggested(**{name: row[name] for name in Suggested.__dataclass_fields__}) if row else None
 
+    def ask(self, fingerprint: str, most: int) -> bool:
+        """Take one of a day's ``most`` questions for this fingerprint. Whoever may ask does it after this, so that each counts, also
+        when its asker is killed. ``False``: none is left, or somebody asked already.
+        """
+        since = now() - AGAIN
+        row = _row(Suggested(fingerprint, UNKNOWN, "", (), "", UNANSWERED, now()))
+        unanswered = and_(suggestions.c.problem != "", suggestions.c.asked_at <= since)
+        with transaction(self._engine) as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
+            if _asked(connection, since) >= most:
+                return False
+            statement = upsert(self._engine, suggestions).values(row)
+            taken = statement.on_conflict_do_update(index_elements=["fingerprint"], set_=row, where=unanswered)
+            return connection.execute(taken.returning(suggestions.c.id)).first() is not None
+
     def put(self, suggested: Suggested) -> None:
         """Keep an answer, in place of an earlier one."""
-        row = {name: getattr(suggested, name) for name in Suggested.__dataclass_fields__} | {"steps": list(suggested.steps)}
-        statement = upsert(self._engine, suggestions).values(row)
-        fresh = {name: statement.excluded[name] for name in row if name != "fingerprint"}
+        row = _row(suggested)
         with transaction(self._engine) as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["fingerprint"], set_=fresh))
+            statement = upsert(self._engine, suggestions).values(row)
+            connection.execute(statement.on_conflict_do_update(index_elements=["fingerprint"], set_=row))
 
     def asked_since(self, since: datetime) -> int:
         """How many questions were asked."""
-        query = select(func.count()).select_from(suggestions).where(suggestions.c.asked_at >= since)
         with transaction(self._engine, reading=True) as connection:
-            return int(connection.execute(query).scalar_one())
+            return _asked(connection, since)
 
-    def wanting(self, limit: int) -> list[Incident]:
-        """Open incidents that are a person's, with an unknown cause or given up, about which nothing was asked; the newest first."""
+    def wanting(self) -> Incident | None:
+        """The newest open incident that is a person's, about which nothing was asked, and whose cause is unknown or whose newest
+        decision left it to people because the chance of a repair was below the bar of asking.
+        """
         asked = exists().where(
             suggestions.c.fingerprint == incidents.c.fingerprint, or_(suggestions.c.problem == "", suggestions.c.asked_at > now() - AGAIN)
         )
-        unknown = or_(incidents.c.category == UNKNOWN, incidents.c.state == str(State.ESCALATED))
-        which = (open_only, incidents.c.state.in_(WITH_PEOPLE), incidents.c.fingerprint != "", unknown, ~asked)
-        query = select(incidents).where(*which).order_by(incidents.c.id.desc()).limit(limit)
+        hopeless = exists().where(
+            decisions.c.incident_id == incidents.c.id,
+            decisions.c.number == incidents.c.decisions,
+            decisions.c.verdict == str(Verdict.ESCALATE),
+            decisions.c.probability < decisions.c.basis["ask"].as_float(),
+        )
+        which = (open_only, incidents.c.state.in_(WITH_PEOPLE), incidents.c.fingerprint != "", ~asked)
+        query = select(incidents).where(*which, or_(incidents.c.category == UNKNOWN, hopeless)).order_by(incidents.c.id.desc()).limit(1)
         with transaction(self._engine, reading=True) as connection:
-            return [incident_of(row) for row in connection.execute(query).mappings()]
+            row = connection.execute(query).mappings().first()
+        return incident_of(row) if row else None
+
+
+def _row(suggested: Suggested) -> dict[str, Any]:
+    return {name: getattr(suggested, name) for name in Suggested.__dataclass_fields__} | {"steps": list(suggested.steps)}
+
+
+def _asked(connection: Connection, since: datetime) -> int:
+    query = select(func.count()).select_from(suggestions).where(suggestions.c.asked_at >= since)
+    return int(connection.execute(query).scalar_one())

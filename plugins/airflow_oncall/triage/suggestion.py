@@ -64,7 +64,10 @@ def _shortened(text: str) -> str:
 
 
 def answer_of(agent: Any, asked: str, seconds: float) -> tuple[Suggestion, str]:
-    """What an agent of pydantic-ai answers, and the name of its model. Raises whatever its provider does, ``TimeoutError`` in the end."""
+    """What an agent of pydantic-ai answers, and the name of its model. Raises whatever its provider does.
+
+    Raises ``TimeoutError`` of a provider that waits longer. One that blocks its thread is not ended: call it where it may hang.
+    """
     import asyncio
 
     async def ask() -> Any:
