@@ -49,6 +49,7 @@ METRICS = (
     Metric("calibration_error", "Mean distance of expected and observed success of actions in the last 30 days, from 0 to 1"),
     Metric("breaker_open", "1 while the breaker of such actions is open: the last ones failed", ("kind", "category")),
     Metric("storms_open", "Storms that are on: many incidents with one cause"),
+    Metric("storms_last_day", "Storms opened in the last 24 hours, by where they stand", ("state",)),
     Metric("paused", "1 while the kill switch stops all repairs"),
 )
 
@@ -85,6 +86,7 @@ def _measured(store: Store) -> Iterator[Value]:
     yield Value("calibration_error", calibration_error(store.figures.counted(Scope(None, now() - CALIBRATED_OVER)).tried))
     yield from _breakers(store)
     yield Value("storms_open", recent.storms())
+    yield from _numbers("storms_last_day", recent.storms_opened())
     yield Value("paused", int(store.switch.get() is not None))
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from airflow.sdk.observability import stats
+from tests.cast import vendor_was_down
 from tests.tick.scene import ORDERS, Scene
+from tests.tick.storm_scene import StormScene
 
 from airflow_oncall import telemetry
 from airflow_oncall.measures import METRICS, after_tick
@@ -19,11 +23,14 @@ class Receiver:
 
     def __init__(self) -> None:
         self.counted: list[tuple[str, dict[str, str]]] = []
+        self.numbers: Counter[tuple[str, str]] = Counter()
+        """By name and the values of the tags."""
         self.gauges: dict[str, float] = {}
         self.timed: dict[str, Any] = {}
 
     def incr(self, stat: str, count: int = 1, rate: float = 1, *, tags: dict[str, str] | None = None) -> None:
         self.counted.append((stat, tags or {}))
+        self.numbers[stat, " ".join((tags or {}).values())] += count
 
     def gauge(self, stat: str, value: float, rate: float = 1, delta: bool = False, *, tags: dict[str, str] | None = None) -> None:
         self.gauges[stat] = value
@@ -47,9 +54,29 @@ def test_a_repair_is_counted_at_each_of_its_steps(failed: Scene, told: Receiver)
     failed.airflow.succeed(ORDERS)
     failed.ticks()
     counted = [one for one in told.counted if one[0].startswith("oncall.")]
+    assert counted[0] == ("oncall.incidents", {"source": "airflow", "category": "network_connectivity"})
     assert ("oncall.decisions", {"verdict": "auto"}) in counted
     assert ("oncall.actions", {"kind": "clear_task", "state": "done"}) in counted
     assert ("oncall.outcomes", {"kind": "success"}) in counted
+
+
+def test_an_incident_that_fails_again_is_counted_once(failed: Scene, told: Receiver) -> None:
+    failed.tick()
+    failed.airflow.schedule()
+    failed.airflow.fail(ORDERS)
+    failed.notice(replace(vendor_was_down, ref=ORDERS, try_number=2))
+    failed.ticks(2)
+    assert len(failed.store.reading.diagnoses(failed.incident.id)) == 2
+    assert len([name for name, _ in told.counted if name == "oncall.incidents"]) == 1
+
+
+def test_members_of_a_storm_are_counted_and_that_they_are_held(storm: StormScene, told: Receiver) -> None:
+    storm.strike(12)
+    storm.tick()
+    assert told.numbers["oncall.incidents", "airflow network_connectivity"] == 12
+    assert told.numbers["oncall.decisions", "wait"] == 12
+    after_tick(storm.store, 1.0)
+    assert told.gauges["oncall.storms_last_day.probing"] == 1
 
 
 def test_after_a_tick_all_metrics_are_told(scene: Scene, told: Receiver) -> None:

@@ -84,7 +84,10 @@ class Ledger:
             connection.execute(insert(diagnoses).values(row))
             detail = f"{diagnosis.category} ({diagnosis.probability:.0%}, by {diagnosis.decided_by})"
             also = {"category": diagnosis.category, "cause": cause, "storm_id": None}
-            return self._move(connection, incident, State.DIAGNOSED, 0, detail, "diagnosed", **also)
+            moved = self._move(connection, incident, State.DIAGNOSED, 0, detail, "diagnosed", **also)
+        if incident.category is None:  # a later try is no other incident
+            telemetry.count("incidents", source=incident.source, category=diagnosis.category)
+        return moved
 
     def decided(
         self, incident: Incident, decision: Decision, state: State, due_in: float, attempts: int = 0, limits: Sequence[Limit] = ()

@@ -62,6 +62,10 @@ class Recent:
         query: Select[Any] = select(func.count()).select_from(storms).where(storms.c.closed_at.is_(None))
         return int(self._rows(query)[0][0])
 
+    def storms_opened(self) -> list[Number]:
+        """Storms opened in the last day, by what became of them."""
+        return self._counts({"state": storms.c.state}, storms.c.opened_at > now() - DAY)
+
     def due(self) -> tuple[int, float]:
         """Incidents that are due, and the seconds since the first of them was."""
         since = case((incidents.c.due_at < incidents.c.updated_at, incidents.c.updated_at), else_=incidents.c.due_at)  # due at once

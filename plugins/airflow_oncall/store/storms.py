@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, Engine, and_, exists, func, insert, literal, select, update
 
+from airflow_oncall import telemetry
 from airflow_oncall.errors import StoreError
 from airflow_oncall.incident import Diagnosis, Incident, Kind, OutcomeKind, State, Storm, StormState, Verdict
 from airflow_oncall.store.audit import note
@@ -320,11 +321,15 @@ class Storms:
             detail = f"held: member of storm {storm_id} ({cause})"
             values = {"state": str(State.HELD), "storm_id": storm_id, "cause": cause, "category": diagnosis.category, "looks": 0}
             values |= {"detail": detail, "updated_at": now(), "due_at": now() + SPREAD * (1 + spread) / 2}
+            fresh = _undiagnosed_by_source(connection, ids)
             mine = update(incidents).where(incidents.c.id.in_(ids))
             connection.execute(mine.values(values | {"decisions": incidents.c.decisions + 1}))
             if undiagnosed:
                 _copy_diagnosis(connection, ids, diagnosis)
             _note_members(connection, ids, detail, diagnosis, mode)
+        for source, number in fresh:
+            telemetry.count("incidents", number, source=source, category=diagnosis.category)
+        telemetry.count("decisions", len(ids), verdict=str(Verdict.WAIT))
         return len(ids)
 
     def _begin(self, connection: Connection, cause: str, category: str) -> int:
@@ -388,6 +393,11 @@ def _said(what: str, user: str, reason: str) -> str:
 
 def _counted(column: Any) -> Any:
     return select(column, func.count().label("n")).group_by(column)
+
+
+def _undiagnosed_by_source(connection: Connection, ids: list[int]) -> list[tuple[str, int]]:
+    fresh = _counted(incidents.c.source).where(incidents.c.id.in_(ids), incidents.c.category.is_(None))
+    return [(row.source, row.n) for row in connection.execute(fresh)]
 
 
 def _copy_diagnosis(connection: Connection, ids: list[int], diagnosis: Diagnosis) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import insert
 from tests.show.api.client import Api
 from tests.show.api.story import SHARD, Story
 
@@ -21,6 +22,7 @@ from airflow_oncall.show.api.app import create_app
 from airflow_oncall.store.figures import Tried
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
+from airflow_oncall.store.tables import storms
 
 DOCS = Path(__file__).parents[3] / "docs"
 NAMES = {metrics.PREFIX + metric.name for metric in METRICS}
@@ -74,6 +76,16 @@ def test_what_waits_too_long_is_seen(api: Api, story: Story, sqlite_store: Store
     found = samples(metrics.exposition(sqlite_store))
     assert found["oncall_queue_due"] == 1
     assert 1000 < found["oncall_queue_age_seconds"] <= 1201
+
+
+def test_storms_of_the_last_day_are_told_by_what_became_of_them(sqlite_store: Store) -> None:
+    rows = [("a", "probing", None, 0), ("b", "closed", 0, 0), ("c", "closed", 0, 0), ("d", "closed", 2, 2)]
+    with sqlite_store.engine.begin() as connection:
+        for cause, state, closed, opened in rows:
+            at = {"opened_at": now() - timedelta(days=opened), "closed_at": None if closed is None else now() - timedelta(days=closed)}
+            connection.execute(insert(storms).values(cause=cause, state=state, **at))
+    found = {name: value for name, value in samples(metrics.exposition(sqlite_store)).items() if "storms" in name}
+    assert found == {"oncall_storms_open": 1, 'oncall_storms_last_day{state="probing"}': 1, 'oncall_storms_last_day{state="closed"}': 2}
 
 
 def test_no_source_can_add_more_than_a_few_time_series(sqlite_store: Store, story: Story) -> None:
