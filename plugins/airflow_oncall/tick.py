@@ -101,7 +101,11 @@ class Tick:
         }
 
     def run(self, seconds: float, linger: float) -> TickResult:
-        """Sweep once, then work until nothing is due within ``linger`` or ``seconds`` are over."""
+        """Sweep once, then work until nothing is due within ``linger`` or ``seconds`` are over.
+
+        What was due to be told before is told first, so that no sweep or step that breaks, tick after tick, can hold it up.
+        """
+        deliver(self.store, self.api, self.judgement.policy)
         until = time.monotonic() + seconds
         self._ends_at = time.monotonic() + MOST_SECONDS
         self.store.queue.bring_back()

@@ -9,12 +9,13 @@ import pytest
 from tests.act.notify.stage import MovedClock, Phone, notice_for, pass_time, phone, policy_with
 from tests.tick.scene import BUG, Scene
 
-from airflow_oncall.act.notify import sending
+from airflow_oncall.act.notify import delivery, sending
 from airflow_oncall.act.notify.delivery import LEASE, deliver
 from airflow_oncall.cli import doctor
+from airflow_oncall.errors import AirflowApiError
 from airflow_oncall.incident import State, TaskRef
 from airflow_oncall.store.ledger import Ledger
-from airflow_oncall.store.notices import LONGEST_REST, MOST_TRIES
+from airflow_oncall.store.notices import LONGEST_REST, MOST_TRIES, Notice, Occasion
 
 Heard = list[tuple[str, dict[str, Any]]]
 
@@ -230,6 +231,67 @@ def test_settings_that_are_wrong_are_named_on_the_incident_without_their_values(
     assert failed.state == State.ESCALATED
     assert "[oncall] escalation_notifiers" in failed.incident.detail
     assert "hunter22" not in failed.incident.detail
+
+
+# an Airflow that is away
+
+
+@pytest.fixture
+def unanswered(bug: Scene, heard: Heard, clock: MovedClock) -> Scene:
+    """Five bugs of which Ann was told; it is Bob's turn, for which Airflow has to be asked, and one is new to Carl."""
+    bug.policy = policy_with(phone("ann"), phone("bob", after="10m"), phone("carl"))
+    bugs(bug, 4)
+    bug.tick()
+    heard.clear()
+    clock.forward(minutes=11)
+    incident = bug.store.reading.incidents()[0]
+    news = Notice(incident.id, incident.decisions, Occasion.LEFT, "routes.default.2", incident.detail)
+    bug.store.notices.add([news])
+    return bug
+
+
+def test_an_airflow_that_gives_no_answer_is_asked_once_and_holds_up_nothing_else(
+    unanswered: Scene, heard: Heard, clock: MovedClock
+) -> None:
+    unanswered.airflow.answer_with(503, times=float("inf"))
+    before = len(unanswered.airflow.requests)
+    deliver(unanswered.store, unanswered.api, unanswered.policy)
+    assert owners(heard) == ["carl"]
+    assert len(unanswered.airflow.requests) - before <= 3, "one call, and what the client repeats of it"
+    unanswered.airflow.mend()
+    clock.forward(minutes=2)
+    deliver(unanswered.store, unanswered.api, unanswered.policy)
+    assert owners(heard) == ["carl", *["bob"] * 5]
+
+
+def test_an_airflow_that_answers_slowly_is_asked_for_so_long_and_no_longer(
+    unanswered: Scene, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "ASKING_SECONDS", 0.0)
+    before = len(unanswered.airflow.requests)
+    deliver(unanswered.store, unanswered.api, unanswered.policy)
+    assert (owners(heard), len(unanswered.airflow.requests)) == (["carl"], before)
+
+
+def test_whom_another_worker_took_while_airflow_was_asked_is_left_to_it(
+    unanswered: Scene, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = unanswered.another_worker()
+
+    def slowly(*_: object) -> bool:
+        unanswered.store.leases.release("notifier:routes.default.1", unanswered.store.queue.worker)
+        return not other.leases.take("notifier:routes.default.1", "triage-2", LEASE)
+
+    monkeypatch.setattr(delivery, "answered", slowly)
+    deliver(unanswered.store, unanswered.api, unanswered.policy)
+    assert owners(heard) == ["carl"]
+
+
+def test_people_are_told_though_the_sweep_fails(unanswered: Scene, heard: Heard) -> None:
+    unanswered.airflow.answer_with(503, times=float("inf"), on="/monitor/health")
+    with pytest.raises(AirflowApiError):
+        unanswered.tick()
+    assert sorted(owners(heard)) == [*["bob"] * 5, "carl"]
 
 
 # several workers

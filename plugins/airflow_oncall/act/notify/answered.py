@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from airflow_oncall.act.verify import look
 from airflow_oncall.incident import Incident, Kind, State, StormState
 from airflow_oncall.rest import AirflowApi
@@ -18,10 +20,11 @@ UNANSWERED = frozenset({State.OPEN, State.DIAGNOSED, State.HELD, State.ASKED, St
 """States of a probe that waits for people."""
 
 
-def answered(store: Store, api: AirflowApi, notice: Notice) -> bool:
+def answered(store: Store, runs_again: Callable[[Incident], bool], notice: Notice) -> bool:
     """Whether nobody has to be told any more: the question was answered, the incident went on, or a person took it.
 
-    Only later steps of a route wait for a person's word or hand; the first one is told whatever people did already.
+    Only later steps of a route wait for a person's word or hand, for which ``runs_again`` asks Airflow; the first one is told
+    whatever people did already.
     """
     incident = store.reading.incident(notice.incident_id)
     if incident is None:
@@ -32,7 +35,7 @@ def answered(store: Store, api: AirflowApi, notice: Notice) -> bool:
         return _storm_went_on(store, notice)
     if not incident.is_open or incident.decisions != notice.number or incident.state not in STANDS[notice.occasion]:
         return True
-    return notice.after > 0 and (_spoken_about(store, notice) or _runs_again(api, incident))
+    return notice.after > 0 and (_spoken_about(store, notice) or runs_again(incident))
 
 
 def _storm_went_on(store: Store, notice: Notice) -> bool:
@@ -51,6 +54,6 @@ def _spoken_about(store: Store, notice: Notice) -> bool:
     return any(word["name"] == FEEDBACK and notice.made_at and word["given_at"] >= notice.made_at for word in words)
 
 
-def _runs_again(api: AirflowApi, incident: Incident) -> bool:
+def runs_again(api: AirflowApi, incident: Incident) -> bool:
     """Whether somebody cleared or marked it."""
     return incident.kind in (Kind.TASK, Kind.DAG_RUN) and look(api, incident).state != "failed"

@@ -13,14 +13,16 @@ taken: killed in between, it is told again, with the same key and message id.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 from airflow_oncall.act.hours import silent_until
-from airflow_oncall.act.notify.answered import answered
+from airflow_oncall.act.notify.answered import answered, runs_again
 from airflow_oncall.act.notify.message import digest, facts_of
-from airflow_oncall.act.notify.quiet import spared
+from airflow_oncall.act.notify.quiet import critical_dags, spared
 from airflow_oncall.act.notify.sending import NOTIFIER_SECONDS, Message, Result, send_all
 from airflow_oncall.act.notify.templates import with_texts
 from airflow_oncall.act.policy import Policy
@@ -39,7 +41,10 @@ MOST_SECONDS = 60.0
 """After this a tick begins no message any more: what is left is the next tick's."""
 AT_ONCE = 500
 """Notices of one notifier that a tick looks at."""
+ASKING_SECONDS = 20.0
+"""After this Airflow is asked no more in a delivery: with the last call, and what the client repeats of it, less than the lease."""
 AIRFLOW_BUSY = timedelta(minutes=1)
+Answer = TypeVar("Answer")
 
 
 def deliver(store: Store, api: AirflowApi, policy: Policy) -> None:
@@ -55,12 +60,14 @@ class _Round:
 
     def __init__(self, store: Store, api: AirflowApi, policy: Policy) -> None:
         self.store, self.api, self.policy = store, api, policy
+        self._asks_until = time.monotonic() + ASKING_SECONDS
 
     def run(self, places: Sequence[str]) -> None:
         leased = [place for place in places if self._lease(place)]
         try:
             planned = [(target, messages) for place in leased for target, messages in self._plan(place)]
-            for result in send_all(planned, MOST_SECONDS):
+            mine = [(target, messages) for target, messages in planned if self._lease(target.place)]
+            for result in send_all(mine, MOST_SECONDS):
                 self._record(result)
         finally:
             for place in leased:
@@ -88,12 +95,11 @@ class _Round:
     def _may_go(self, notice: Notice) -> bool:
         """Whether it is to be told now; if not, it is dropped or told later."""
         try:
-            if answered(self.store, self.api, notice):
+            if answered(self.store, partial(self._ask, runs_again, self.api), notice):
                 self.store.notices.drop([notice.id])
                 return False
             until = silent_until(self.policy, self._dags(notice), self._spared, now())
-        except AirflowApiError as error:
-            log.warning("incident %s: people are told later, Airflow gives no answer: %s", notice.incident_id, error)
+        except AirflowApiError:
             self.store.notices.tell_later([notice.id], now() + AIRFLOW_BUSY)
             return False
         if until:
@@ -102,7 +108,19 @@ class _Round:
 
     @cached_property
     def _spared(self) -> Collection[str]:
-        return spared(self.policy, self.api)
+        return spared(self.policy, partial(self._ask, critical_dags, self.api))
+
+    def _ask(self, question: Callable[..., Answer], *of: Any) -> Answer:
+        """What Airflow says. Raises ``AirflowApiError``, and asks nothing, once it gave no answer or its time is over."""
+        if time.monotonic() >= self._asks_until:
+            raise AirflowApiError("Airflow is asked again with the next delivery")
+        try:
+            return question(*of)
+        except AirflowApiError as error:
+            log.warning("people are told later of what Airflow has to be asked about: %s", error)
+            if error.transient:
+                self._asks_until = 0.0
+            raise
 
     def _dags(self, notice: Notice) -> list[str]:
         storm = self.store.storms.get(notice.storm_id) if notice.storm_id else None
