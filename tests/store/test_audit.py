@@ -278,7 +278,7 @@ def migrate(engine: Engine, how: Callable[[Config, str], None], revision: str) -
 
 @pytest.mark.parametrize("path", sorted(STORE.glob("*.py")), ids=lambda path: path.stem)
 def test_only_the_log_itself_writes_its_table(path: Path) -> None:
-    """Rows are added by ``audit.write_pending``; changed and deleted by nothing but ``audit_log`` (erase and cut)."""
+    """Rows are added by ``audit.write_pending``; changed and deleted by ``audit.name_dag`` and by ``audit_log`` (erase, cut) alone."""
     if path.stem in ("audit", "audit_log"):
         return
     calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call) and node.args]

@@ -21,6 +21,7 @@ from airflow_oncall.store.dag_data import DagData
 from airflow_oncall.store.engine import engine_for
 from airflow_oncall.store.knowledge import Draft
 from airflow_oncall.store.records import now
+from airflow_oncall.store.retention import forget
 from airflow_oncall.store.sql import Store
 from airflow_oncall.store.suggestions import Suggested
 from airflow_oncall.store.tables import incidents, metadata
@@ -80,7 +81,9 @@ def test_an_export_holds_every_row_about_the_dag_and_says_how_many(filled: Store
     tables = {row["table"] for row in rows}
     expected = {"incidents", "occurrences", "labels", "audit", "log_events", "task_keys", "sweep_requests", "knowledge", "suggestions"}
     assert expected | {"knowledge_history"} <= tables
-    assert {row["row"]["dag_id"] for row in rows if "dag_id" in row["row"]} == {"nightly"}
+    named = {row["row"]["dag_id"] for row in rows if "dag_id" in row["row"] and row["table"] != "audit"}
+    assert named == {"nightly"}
+    assert {row["row"]["dag_id"] for row in rows if row["table"] == "audit"} == {None}, "an incident that is there names it"
     assert "billing" not in json.dumps(rows)
     assert [(row.actor, row.what) for row in filled.audit.rows(limit=1)] == [("ann", "data exported")]
 
@@ -107,6 +110,46 @@ def test_a_deletion_leaves_no_word_of_the_dag_and_everything_of_others(filled: S
     assert kept["theirs"].entry["example"] == "503"
     assert "example" not in kept["ada"].entry
     assert {change.entry.get("notes") for change in filled.knowledge.history("ada") if change.entry} == {None, "call the vendor"}
+
+
+def purged(store: Store, dag_id: str | None = "nightly") -> None:
+    """Everything of it is older than the policy keeps it."""
+    close(store)
+    assert forget(store.engine, now() + timedelta(minutes=1), now() + timedelta(minutes=1), dag_id=dag_id).incidents == 4
+
+
+def test_what_was_purged_before_is_deleted_wherever_it_was_taken_over(store: Store) -> None:
+    fill(store)
+    purged(store)
+    assert OWN in everything(store), "in knowledge, suggestions and the audit log"
+    gone = store.dag_data.delete("nightly", "ann")
+    assert (gone.incidents, gone.knowledge) == (0, 1)
+    assert gone.audit > 0
+    assert OWN not in everything(store)
+    assert store.dag_data.count("nightly") == {}
+    assert store.knowledge.get(["theirs"])["theirs"].entry["example"] == "503"
+    assert store.audit.verify().problem == ""
+
+
+def test_what_was_purged_before_is_handed_out_as_far_as_it_is_there(store: Store) -> None:
+    fill(store)
+    purged(store)
+    rows = [json.dumps(line) for line in store.dag_data.export("nightly", "ann")][1:-1]
+    assert {json.loads(row)["table"] for row in rows} >= {"audit", "knowledge", "knowledge_history", "suggestions"}
+    assert "billing" not in "".join(rows)
+    assert len(rows) == len(set(rows))
+
+
+def test_log_events_that_went_before_their_incident_leave_no_word_either(store: Store) -> None:
+    fill(store)
+    entry = {"name": "log", "category": "data_quality", "fingerprint": "ada-log", "confidence": 0.7, "example": OWN}
+    store.knowledge.write([Draft("log", entry)], "ann", "added")
+    close(store)
+    with store.engine.begin() as connection:
+        connection.execute(update(incidents).where(incidents.c.fingerprint == "ada-log").values(fingerprint="newer"))
+    assert forget(store.engine, None, now() + timedelta(minutes=1)).log_events == 1
+    store.dag_data.delete("nightly", "ann")
+    assert OWN not in everything(store)
 
 
 def test_what_an_earlier_try_failed_with_is_deleted_too(store: Store) -> None:

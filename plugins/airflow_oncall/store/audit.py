@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from airflow_oncall.store.records import now
-from airflow_oncall.store.tables import audit, audit_head
+from airflow_oncall.store.tables import audit, audit_head, incidents
 
 PENDING = "oncall_audit"
 """Execution option of a transaction's connection: the rows that it will write."""
@@ -46,6 +46,12 @@ def write_pending(connection: Connection) -> None:
     chained = list(chain(previous, rows))
     connection.execute(insert(audit), chained)
     connection.execute(update(audit_head).where(HEAD).values(hash=chained[-1]["hash"]))
+
+
+def name_dag(connection: Connection, incident_ids: Sequence[int]) -> None:
+    """Have rows about these incidents, which are about to be deleted, name their DAG: nothing else tells it then. No hash is over it."""
+    of_incident = select(incidents.c.dag_id).where(incidents.c.id == audit.c.incident_id).scalar_subquery()
+    connection.execute(update(audit).where(audit.c.incident_id.in_(incident_ids), audit.c.salt != "").values(dag_id=of_incident))
 
 
 def chain(previous: str, rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:

@@ -199,7 +199,7 @@ class _Check:
 def erase(connection: Connection, incident_ids: Sequence[int], actor: str) -> int:
     """Take out what rows about these incidents tell, and leave a row that says which; the number of rows."""
     mine = (audit.c.incident_id.in_(incident_ids), audit.c.salt != "")
-    erased = list(connection.execute(update(audit).where(*mine).values(detail={}, salt="").returning(audit.c.id)).scalars())
+    erased = list(connection.execute(update(audit).where(*mine).values(detail={}, salt="", dag_id=None).returning(audit.c.id)).scalars())
     if erased:
         note(connection, actor, ERASED, {"rows": sorted(erased)})
     return len(erased)

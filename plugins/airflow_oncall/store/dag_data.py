@@ -1,32 +1,31 @@
 """All that the store holds about one DAG: to hand it out, and to delete it.
 
-What belongs to an incident is found by it; texts that were taken over elsewhere (knowledge, suggestions) by its fingerprint.
+What belongs to an incident is found by it; texts that were taken over elsewhere (knowledge, suggestions) by its fingerprint. Of
+incidents that were purged, fingerprints were kept, and audit rows name the DAG.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, or_, select, union
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, or_, select
 
 from airflow_oncall.store.audit import note
 from airflow_oncall.store.audit_log import erase
 from airflow_oncall.store.engine import transaction
-from airflow_oncall.store.knowledge import forget_words
+from airflow_oncall.store.knowledge import forget_words, quotable
 from airflow_oncall.store.records import now
-from airflow_oncall.store.retention import at_rest, belonging, in_batches, short
+from airflow_oncall.store.retention import at_rest, belonging, fingerprints, in_batches, short
 from airflow_oncall.store.rollups import Rollups
 from airflow_oncall.store.schema import HEAD
-from airflow_oncall.store.tables import audit, incidents, knowledge, knowledge_history, log_events, metadata, occurrences, suggestions
+from airflow_oncall.store.tables import audit, dag_fingerprints, incidents, knowledge, knowledge_history, metadata, occurrences, suggestions
 
 FORMAT, VERSION = "airflow-oncall-dag-data", 1
 AT_ONCE = 200
 """Rows that are handed out, and incidents that are deleted, together."""
-QUOTED = 20
-"""Characters of a line that a note has in common with evidence, from which it quotes it."""
 
 
 @dataclass
@@ -68,7 +67,10 @@ class DagData:
             note(connection, actor, "data deletion begun", {"dag_id": dag_id})
         while self._some(dag_id, actor, gone):
             pass
+        self._purged(dag_id, actor, gone)
         for table in _tables_of_dags():
+            if table is audit:
+                continue
             query = select(table.c.id).where(table.c.dag_id == dag_id, *_not_of(table, dag_id))
             while count := in_batches(self._engine, table, query, actor, dag_id=dag_id):
                 gone.rows += count
@@ -94,9 +96,7 @@ class DagData:
             if not chosen:
                 return 0
             ids = [row.id for row in chosen]
-            fingerprints = sorted(_fingerprints(connection, ids))
-            gone.knowledge += forget_words(connection, fingerprints, _lines(connection, ids), actor)
-            gone.rows += connection.execute(delete(suggestions).where(suggestions.c.fingerprint.in_(fingerprints))).rowcount
+            self._forget_words(connection, sorted(_fingerprints(connection, ids)), _lines(connection, ids), actor, gone)
             gone.audit += erase(connection, ids, actor)
             Rollups(self._engine).take_out(connection, ids)
             for table in belonging():
@@ -105,6 +105,29 @@ class DagData:
             note(connection, actor, "forgotten", {"table": "incidents", "rows": len(ids), "dag_id": dag_id})
         gone.incidents += len(ids)
         return len(ids)
+
+    def _purged(self, dag_id: str, actor: str, gone: Deleted) -> None:
+        """Take out what is left of incidents that were purged, ending with what it is found by."""
+        about = select(audit.c.incident_id).where(audit.c.dag_id == dag_id).distinct().limit(AT_ONCE)
+        while True:
+            with transaction(self._engine) as connection:
+                ids = connection.execute(about).scalars().all()
+                gone.audit += erase(connection, ids, actor)
+            if not ids:
+                break
+        query = select(dag_fingerprints).where(dag_fingerprints.c.dag_id == dag_id).order_by(dag_fingerprints.c.id).limit(AT_ONCE)
+        while True:
+            with transaction(self._engine) as connection:
+                some = connection.execute(query).all()
+                self._forget_words(connection, [row.fingerprint for row in some], (), actor, gone)
+                connection.execute(delete(dag_fingerprints).where(dag_fingerprints.c.id.in_([row.id for row in some])))
+            if not some:
+                break
+
+    @staticmethod
+    def _forget_words(connection: Connection, about: Sequence[str], lines: Collection[str], actor: str, gone: Deleted) -> None:
+        gone.knowledge += forget_words(connection, about, lines, actor)
+        gone.rows += connection.execute(delete(suggestions).where(suggestions.c.fingerprint.in_(about))).rowcount
 
     def _rows(self, dag_id: str) -> Iterator[tuple[Table, Mapping[str, Any]]]:
         last, seen = 0, set[str]()
@@ -115,7 +138,13 @@ class DagData:
             with transaction(self._engine, reading=True) as connection:
                 fresh = sorted(_fingerprints(connection, ids) - seen)
             seen |= set(fresh)
-            for table, which in _with(ids, fresh):
+            for table, which in (*_belonging_to(ids), *_alike(fresh)):
+                yield from ((table, row) for row in self._all(table, which))
+        with transaction(self._engine, reading=True) as connection:
+            of_purged = select(dag_fingerprints.c.fingerprint).where(dag_fingerprints.c.dag_id == dag_id)
+            kept = sorted(set(connection.execute(of_purged).scalars()) - seen)
+        for some in (kept[start : start + AT_ONCE] for start in range(0, len(kept), AT_ONCE)):
+            for table, which in _alike(some):
                 yield from ((table, row) for row in self._all(table, which))
         for table in _tables_of_dags():
             yield from ((table, row) for row in self._all(table, table.c.dag_id == dag_id, *_not_of(table, dag_id)))
@@ -131,12 +160,16 @@ class DagData:
             return connection.execute(select(table).where(*which).order_by(table.c.id).limit(AT_ONCE)).mappings().all()  # type: ignore[return-value]
 
 
-def _with(ids: Sequence[int], fingerprints: Sequence[str]) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+def _belonging_to(ids: Sequence[int]) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     """Where else there is something about these incidents."""
-    yield from ((table, table.c.incident_id.in_(ids)) for table in (*belonging(), audit))
-    yield suggestions, suggestions.c.fingerprint.in_(fingerprints)
-    yield knowledge, knowledge.c.fingerprint.in_(fingerprints)
-    names = select(knowledge.c.name).where(knowledge.c.fingerprint.in_(fingerprints))
+    return ((table, table.c.incident_id.in_(ids)) for table in (*belonging(), audit))
+
+
+def _alike(found: Sequence[str]) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+    """Where there is something about failures with these fingerprints."""
+    yield suggestions, suggestions.c.fingerprint.in_(found)
+    yield knowledge, knowledge.c.fingerprint.in_(found)
+    names = select(knowledge.c.name).where(knowledge.c.fingerprint.in_(found))
     yield knowledge_history, knowledge_history.c.name.in_(names)
 
 
@@ -153,18 +186,14 @@ def _not_of(table: Table, dag_id: str) -> list[ColumnElement[bool]]:
 
 
 def _fingerprints(connection: Connection, ids: Sequence[int]) -> set[str]:
-    """Of every failed try of these incidents, and of what logs told about them."""
-    own = select(incidents.c.fingerprint).where(incidents.c.id.in_(ids))
-    seen = [select(table.c.fingerprint).where(table.c.incident_id.in_(ids)) for table in (occurrences, log_events)]
-    return set(connection.execute(union(own, *seen)).scalars()) - {""}
+    return set(connection.execute(fingerprints(of=incidents.c.id.in_(ids))).scalars())
 
 
 def _lines(connection: Connection, ids: Sequence[int]) -> set[str]:
-    """Lines of the evidence that are long enough to be known again."""
+    """What a note may quote of the evidence."""
     columns = (occurrences.c.message, occurrences.c.traceback, occurrences.c.log_tail)
     texts = connection.execute(select(*columns).where(occurrences.c.incident_id.in_(ids))).all()
-    lines = (line.strip() for row in texts for text in row for line in text.splitlines())
-    return {line for line in lines if len(line) >= QUOTED}
+    return quotable(text for row in texts for text in row)
 
 
 def _plain(value: Any) -> Any:

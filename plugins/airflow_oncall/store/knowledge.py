@@ -5,7 +5,7 @@ An entry is JSON here; what may stand in it is the business of :mod:`airflow_onc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
@@ -22,6 +22,8 @@ from airflow_oncall.store.records import now, ref_of
 from airflow_oncall.store.tables import actions, has_pattern, incidents, knowledge, knowledge_history, labels, outcomes
 
 AT_ONCE = 500
+QUOTED = 20
+"""Characters of a line that a note has in common with evidence, from which it quotes it."""
 OUTCOMES = ("outcome", "outcome_without_us")
 """Labels that say how an incident ended."""
 _LOCK = 5_126_917_303_114_022
@@ -281,7 +283,7 @@ def _row(draft: Draft, known: Any | None, at: datetime) -> dict[str, Any]:
 
 
 def forget_words(connection: Connection, fingerprints: Sequence[str], lines: Collection[str], actor: str) -> int:
-    """Take the example, and notes that quote one of these lines of evidence, out of entries about these failures; how many had some.
+    """Take the example, and notes that quote it or one of these lines of evidence, out of entries about these failures; how many had some.
 
     Out of all their versions: what was said earlier is rewritten, with a new version that says so.
     """
@@ -290,7 +292,9 @@ def forget_words(connection: Connection, fingerprints: Sequence[str], lines: Col
         return 0
     _one_by_one(connection)
     past = knowledge_history.c.name.in_(select(knowledge.c.name).where(about))
-    rewritten = {row.name for row in connection.execute(select(knowledge_history).where(past)).all() if _reword(connection, row, lines)}
+    versions = connection.execute(select(knowledge_history).where(past)).all()
+    lines = {*lines, *quotable(version.entry.get("example", "") for version in versions if version.entry)}
+    rewritten = {version.name for version in versions if _reword(connection, version, lines)}
     for row in connection.execute(select(knowledge).where(knowledge.c.name.in_(rewritten))).mappings().all():
         fresh = {"entry": _without_words(row["entry"], lines), "version": row["version"] + 1}
         connection.execute(update(knowledge).where(knowledge.c.id == row["id"]).values(**fresh, updated_at=now()))
@@ -300,6 +304,12 @@ def forget_words(connection: Connection, fingerprints: Sequence[str], lines: Col
     if rewritten:
         note(connection, actor, "knowledge forgotten", {"entries": sorted(rewritten)})
     return len(rewritten)
+
+
+def quotable(texts: Iterable[str]) -> set[str]:
+    """Lines that are long enough for whoever repeats one to have quoted it."""
+    lines = (line.strip() for text in texts for line in text.splitlines())
+    return {line for line in lines if len(line) >= QUOTED}
 
 
 def _one_by_one(connection: Connection) -> None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Select, Table, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, delete, exists, func, or_, select, union
 
 from airflow_oncall.incident import ActionState, State
-from airflow_oncall.store.audit import note
+from airflow_oncall.store.audit import name_dag, note
 from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.records import now
 from airflow_oncall.store.rollups import Rollups
-from airflow_oncall.store.tables import PREFIX, actions, incidents, log_events, metadata, storms
+from airflow_oncall.store.tables import PREFIX, actions, dag_fingerprints, incidents, log_events, metadata, occurrences, storms
 
 BATCH = 1_000
 MOST_BATCHES = 50
@@ -96,6 +97,10 @@ def in_batches(engine: Engine, table: Table, which: Select[Any], actor: str = ""
             ids = connection.execute(chosen).scalars().all()
             if table is incidents:
                 Rollups(engine).take_out(connection, ids)
+                _remember(connection, incidents.c.id.in_(ids))
+                name_dag(connection, ids)
+            elif table is log_events:
+                _remember(connection, incidents.c.id.in_(select(log_events.c.incident_id).where(log_events.c.id.in_(ids))))
             count = connection.execute(delete(table).where(table.c.id.in_(ids))).rowcount
             if actor and count:
                 note(connection, actor, "forgotten", {"table": short(table), "rows": count, **about})
@@ -103,6 +108,24 @@ def in_batches(engine: Engine, table: Table, which: Select[Any], actor: str = ""
         if len(ids) < BATCH:
             break
     return gone
+
+
+def fingerprints(*columns: ColumnElement[Any], of: ColumnElement[bool]) -> Select[Any]:
+    """Fingerprints of every failed try of these incidents and of what logs told about them, each with these columns of its incident."""
+    own = select(*columns, incidents.c.fingerprint).where(of)
+    seen = [
+        select(*columns, table.c.fingerprint).select_from(table).join(incidents, incidents.c.id == table.c.incident_id).where(of)
+        for table in (occurrences, log_events)
+    ]
+    found = union(own, *seen).subquery()
+    return select(found).where(found.c.fingerprint != "")
+
+
+def _remember(connection: Connection, of: ColumnElement[bool]) -> None:
+    """Keep the fingerprints, by which a deletion of the DAG's data finds what was taken over from these incidents."""
+    found = fingerprints(incidents.c.dag_id, of=of)
+    statement = upsert(connection.engine, dag_fingerprints).from_select(["dag_id", "fingerprint"], found)
+    connection.execute(statement.on_conflict_do_nothing())
 
 
 def _logged(before: datetime, dag_id: str | None) -> Select[Any]:

@@ -13,7 +13,7 @@ from airflow_oncall.errors import SchemaOutdated, StoreUnavailable
 from airflow_oncall.store.engine import shown, transaction
 from airflow_oncall.store.tables import VERSION_TABLE
 
-HEAD = "0009"
+HEAD = "0010"
 """Newest revision in ``migrations/versions`` (a test compares), so that a look at the schema needs no Alembic."""
 _LOCK = 0x0C_A11  # key of PostgreSQL's advisory lock
 

@@ -251,6 +251,15 @@ audit = _table(
     Column("digest", String(64), nullable=False, server_default=""),
     Column("prev_hash", String(64), nullable=False, server_default=""),
     Column("hash", String(64), nullable=False, server_default=""),
+    Column("dag_id", String(1000), index=True),
+)
+"""``dag_id`` is that of an incident that was purged, and is not part of what is hashed."""
+
+dag_fingerprints = _table(
+    "dag_fingerprints",
+    Column("dag_id", String(1000), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    UniqueConstraint("dag_id", "fingerprint", name="uq_oncall_dag_fingerprints_dag_id_fingerprint"),
 )
 
 audit_head = _table("audit_head", Column("hash", String(64), nullable=False))
