@@ -18,7 +18,7 @@ from tests.cast import NIGHTLY_ORDERS, vendor_was_down
 from tests.databases import Databases
 
 from airflow_oncall.store import audit as audit_module
-from airflow_oncall.store import retention, schema
+from airflow_oncall.store import audit_log, retention, schema
 from airflow_oncall.store.audit import chain, note
 from airflow_oncall.store.audit_log import AuditLog, erase
 from airflow_oncall.store.engine import engine_for, transaction
@@ -183,6 +183,77 @@ def test_a_cut_that_was_killed_leaves_a_whole_log_and_is_gone_on_with(told: Stor
     assert told.audit.verify().problem == ""
     assert told.audit.cut(now() - timedelta(days=30)) == 2
     assert told.audit.verify().problem == ""
+
+
+def during_the_check(monkeypatch: pytest.MonkeyPatch, row: int, deed: Callable[[], object]) -> None:
+    """Do something right after a check, which reads two rows at a time, has looked at this row."""
+    look = audit_log._Check.look
+
+    def looking(check: audit_log._Check, one: Any) -> None:
+        look(check, one)
+        if one["id"] == row:
+            deed()
+
+    monkeypatch.setattr(audit_log, "AT_ONCE", 2)
+    monkeypatch.setattr(audit_log._Check, "look", looking)
+
+
+def test_rows_that_are_cut_off_while_the_log_is_checked_are_no_gap(told: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    tamper(told, lambda connection: age(connection, told, 4))
+    kept = told.audit.head()
+    during_the_check(monkeypatch, 2, lambda: told.audit.cut(now() - timedelta(days=30)))
+    assert told.audit.verify(kept).problem == ""
+
+
+def test_a_hash_that_was_cut_off_while_the_log_is_checked_is_not_missed(told: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    tamper(told, lambda connection: age(connection, told, 4))
+    with told.engine.connect() as connection:
+        kept = connection.execute(select(audit.c.hash).where(audit.c.id == 4)).scalar_one()
+    during_the_check(monkeypatch, 2, lambda: told.audit.cut(now() - timedelta(days=30)))
+    assert told.audit.verify(kept).problem == ""
+
+
+def test_rows_that_go_by_and_by_while_the_log_is_checked_are_no_gap(told: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    tamper(told, lambda connection: age(connection, told, 5))
+    monkeypatch.setattr(retention, "BATCH", 1)
+    monkeypatch.setattr(retention, "MOST_BATCHES", 3)
+    during_the_check(monkeypatch, 2, lambda: told.audit.cut(now() - timedelta(days=30)))
+    assert told.audit.verify().problem == ""
+
+
+def test_a_row_that_is_removed_beside_a_cut_is_named(told: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_more_than_is_said() -> None:
+        told.audit.cut(now() - timedelta(days=30))
+        tamper(told, remove(3))
+
+    tamper(told, lambda connection: age(connection, told, 2))
+    during_the_check(monkeypatch, 2, cut_more_than_is_said)
+    found = told.audit.verify()
+    assert (found.row, found.problem) == (3, "it was removed")
+
+
+def test_a_row_that_is_removed_before_a_cut_came_to_it_is_named(told: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    tamper(told, lambda connection: age(connection, told, 4))
+    monkeypatch.setattr(retention, "BATCH", 1)
+    monkeypatch.setattr(retention, "MOST_BATCHES", 1)
+    told.audit.cut(now() - timedelta(days=30))
+    tamper(told, remove(3))
+    found = told.audit.verify()
+    assert (found.row, found.problem) == (3, "it was removed")
+
+
+@pytest.mark.postgres
+def test_numbers_that_no_row_has_are_no_gap_behind_a_cut(postgres_store: Store) -> None:
+    """PostgreSQL gives a number once, also to a transaction that fails."""
+    store = postgres_store
+    store.switch.stop("ann", "a year ago")
+    with store.engine.connect() as connection:
+        connection.execute(insert(audit).values(at=now(), actor="ann", what="paused", detail={}))
+        connection.rollback()
+    store.switch.stop("ann", "today")
+    tamper(store, lambda connection: age(connection, store, 1))
+    assert store.audit.cut(now() - timedelta(days=30)) == 1
+    assert store.audit.verify().problem == ""
 
 
 def age(connection: Connection, store: Store, rows: int) -> None:

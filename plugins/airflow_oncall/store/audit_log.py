@@ -76,7 +76,8 @@ class AuditLog:
         check = _Check(known)
         for row in self._all(check):
             check.look(row)
-        return check.result(None if check.broken else self._ends(check))
+        at_the_end = None if check.broken else self._ends(check)
+        return check.result(at_the_end, self._oldest())
 
     def cut(self, before: datetime) -> int:
         """Delete what is older than this, and leave a row that says so, from which the check begins; the number of deleted rows.
@@ -94,6 +95,10 @@ class AuditLog:
             return 0
         some = select(audit.c.id).where(audit.c.id <= through).order_by(audit.c.id)
         return in_batches(self._engine, audit, some)
+
+    def _oldest(self) -> int:
+        with transaction(self._engine, reading=True) as connection:
+            return connection.execute(select(func.min(audit.c.id))).scalar() or 0
 
     def _cut_through(self) -> int | None:
         query = select(audit.c.detail).where(audit.c.what == CUT).order_by(audit.c.id.desc()).limit(1)
@@ -131,6 +136,18 @@ class AuditLog:
         return Problem(added, "it was added past the store's own code")
 
 
+class _Gap(NamedTuple):
+    """A place where rows are missing, which may have been cut off."""
+
+    problem: Problem
+    after: int
+    """The row before it; 0: there is none."""
+    row: int
+    """The row behind it."""
+    follows: str
+    """Hash of the row that it followed."""
+
+
 @dataclass
 class _Check:
     """A walk through the log, oldest row first."""
@@ -141,8 +158,7 @@ class _Check:
     last: Any = None
     before: str = BEGINNING
     """Hash of the row before the last one."""
-    begins: Problem | None = None
-    """That the first row follows another one, unless that was cut off."""
+    gaps: list[_Gap] = field(default_factory=list)
     broken: Problem | None = None
     emptied: dict[int, Problem] = field(default_factory=dict)
     """Rows without detail of which no row so far says why."""
@@ -157,17 +173,18 @@ class _Check:
             self.emptied[row["id"]] = Problem(row["id"], "its detail was taken out, and no later row says so")
         elif row["what"] == ERASED:
             self.erased += sum(self.emptied.pop(number, None) is not None for number in row["detail"]["rows"])
-        elif row["what"] == CUT:
+        elif row["what"] == CUT and (self.cut is None or row["detail"]["through"] > self.cut["through"]):
             self.cut = row["detail"]
         self.known = "" if row["hash"] == self.known else self.known
         self.rows, self.before, self.last = self.rows + 1, row["prev_hash"], row
 
-    def result(self, at_the_end: Problem | None) -> Verified:
-        """What was found, with what only the end of the log tells."""
-        found = sorted(filter(None, (self.broken, at_the_end, self._start(), *self.emptied.values())))
+    def result(self, at_the_end: Problem | None, oldest: int) -> Verified:
+        """What was found, with what only the end of the log tells; ``oldest``: the first row that is there by now."""
+        gaps = [gap.problem for gap in self.gaps if not self._was_cut(gap, oldest)]
+        found = sorted(filter(None, (self.broken, at_the_end, *gaps, *self.emptied.values())))
         if found:
             return Verified(self.rows, self.erased, self.head, *found[0])
-        if self.known and not self.begins:
+        if self.known and not self.gaps:
             gone = f"no row has the hash {self.known}: the log was written anew, or that hash is of another store"
             return Verified(self.rows, self.erased, self.head, None, gone)
         return Verified(self.rows, self.erased, self.head)
@@ -180,20 +197,28 @@ class _Check:
 
     def _link(self, row: Any) -> Problem | None:
         if self.last is None:
-            self.begins = None if row["prev_hash"] == BEGINNING else Problem(row["id"] - 1, "it and what was before it were removed")
+            if row["prev_hash"] != BEGINNING:
+                self._miss(row, row["id"] - 1, "it and what was before it were removed")
             return None
         if row["prev_hash"] == self.last["hash"]:
             return None
         if row["prev_hash"] == self.before:
             return Problem(self.last["id"], "it was inserted")
         missing = self.last["id"] + 1
-        return Problem(missing, "it was removed") if missing < row["id"] else Problem(row["id"], "it does not follow the row before it")
+        if missing == row["id"]:
+            return Problem(row["id"], "it does not follow the row before it")
+        self._miss(row, missing, "it was removed")
+        return None
 
-    def _start(self) -> Problem | None:
-        """Rows before the first one may only be missing where a later row says that they were cut off."""
-        if self.begins is None or (self.cut and self.begins.row <= self.cut["through"]):
-            return None
-        return self.begins
+    def _miss(self, row: Any, missing: int, text: str) -> None:
+        self.gaps.append(_Gap(Problem(missing, text), self.last["id"] if self.last else 0, row["id"], row["prev_hash"]))
+
+    def _was_cut(self, gap: _Gap, oldest: int) -> bool:
+        """Rows may be missing where another one says that they were cut off, and where all before them are gone by now, too.
+
+        The row behind them is one that a cut has not come to yet, or follows the last one that was cut off.
+        """
+        return bool(self.cut) and gap.after < oldest and (gap.row <= self.cut["through"] or gap.follows == self.cut["hash"])
 
 
 def erase(connection: Connection, incident_ids: Sequence[int], actor: str) -> int:
