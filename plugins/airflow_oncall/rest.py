@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import airflow_client.client as client
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from airflow_oncall import conf
 from airflow_oncall.connections import find_connection
@@ -403,7 +403,7 @@ class AirflowApi:
         for attempt in Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, AirflowApiError) and error.transient),
             stop=stop_after_attempt(3),
-            wait=wait_exponential_jitter(initial=0.3, max=3),
+            wait=wait_exponential(multiplier=0.3, max=2) + wait_random(0, 1),
             reraise=True,
         ):
             with attempt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -325,6 +326,13 @@ def test_a_task_instance_tells_the_version_that_it_ran_and_its_dag_the_newest(ap
     airflow.fail(ORDERS)
     airflow.dags["nightly"].version = 3
     assert (api.task_instance(ORDERS).dag_version, api.newest_version("nightly")) == (1, 3)
+
+
+def test_a_call_that_is_repeated_asks_its_library_for_nothing_that_is_to_go(api: AirflowApi, airflow: SimulatedAirflow) -> None:
+    airflow.answer_with(503, times=1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", category=DeprecationWarning, message=".*parameter is deprecated")
+        assert api.dag_ids() is not None
 
 
 def test_dags_are_listed_page_by_page_and_by_tag(api: AirflowApi, airflow: SimulatedAirflow) -> None:
