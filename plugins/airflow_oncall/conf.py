@@ -83,7 +83,11 @@ OPTIONS: dict[str, Option] = {
     "llm_per_day": Option("100", "integer", "The language model is asked at most so often in 24 hours, and about each failure once."),
     "llm_timeout": Option("20", "integer", "Seconds that the language model may take for an answer; a triage run asks once, at its end."),
     "policy_hook": Option(
-        "False", "boolean", "Add the failure callback to every task by cluster policy (only needed where the plugin's listener cannot run)."
+        "False",
+        "boolean",
+        "Add to every task by cluster policy what ties it to its failures: the failure callback (only needed where the plugin's listener "
+        "cannot run), and for Spark operators and KubernetesPodOperator properties and annotations that name the task instance, by which "
+        "what their engines log is known to be of it.",
     ),
 }
 
