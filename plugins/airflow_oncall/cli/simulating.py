@@ -20,7 +20,7 @@ from airflow_oncall.capture.fingerprint import fingerprint
 from airflow_oncall.capture.redact import redact
 from airflow_oncall.cli.explaining import Explanation, PolicyFile
 from airflow_oncall.cli.invented import RUN_ID, incident_of, moment, reachable_api, situation, task_of
-from airflow_oncall.cli.terminal import command, complain, print_json
+from airflow_oncall.cli.terminal import command, complain, print_json, require_database
 from airflow_oncall.errors import AirflowApiError, OnCallError, StoreError
 from airflow_oncall.facts import Facts
 from airflow_oncall.incident import UNKNOWN, ActionKind, Diagnosis, Incident, TaskRef
@@ -35,6 +35,7 @@ from airflow_oncall.store.records import now
 @command
 def simulate(args: argparse.Namespace) -> int:
     """``simulate-incident``"""
+    require_database()
     file, at = PolicyFile.read(args.file), moment(args.at)
     brain, chain = brain_without_airflow(), tuple(args.exception or ())
     message = redact("\n".join(filter(None, (args.title, args.description))), LOG_CHARACTERS)

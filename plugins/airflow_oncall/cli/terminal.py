@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, track
 
 from airflow_oncall.connections import read_like_a_server
-from airflow_oncall.errors import OnCallError
+from airflow_oncall.errors import BadSetting, OnCallError
 
 Command = Callable[[argparse.Namespace], int]
 Item = TypeVar("Item")
@@ -41,6 +41,24 @@ def command(run: Command) -> Command:
         return code
 
     return guarded
+
+
+def require_database() -> None:
+    """For commands that read Airflow's Variables. Raises ``BadSetting`` where Airflow's database is away or has no tables yet."""
+    from airflow import settings
+    from sqlalchemy import inspect
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from airflow_oncall.store.engine import shown
+
+    engine = settings.get_engine()  # type: ignore[no-untyped-call]
+    name = f"Airflow's database {shown(engine.url)}"
+    try:
+        if inspect(engine).has_table("variable"):
+            return
+    except SQLAlchemyError as error:
+        raise BadSetting(f"{name} cannot be reached; start it, or mend [database] sql_alchemy_conn") from error
+    raise BadSetting(f"{name} has no tables; run `airflow db migrate`")
 
 
 def _log_to_stderr() -> None:
