@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import namedtuple
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,6 +23,7 @@ from airflow_oncall.store.sql import Store
 
 __all__ = ["airflow"]
 Check = Callable[[Patient], str]
+ROOT = Path(__file__).parents[2]
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -82,6 +84,14 @@ def test_somebody_should_be_told(deployment: Store, home: Path) -> None:
 
 def test_questions_that_nobody_answers_are_told(deployment: Store) -> None:
     assert content(production.questions) == "none has waited for more than 12 hours"
+
+
+def test_where_nobody_can_be_asked_the_provider_that_is_required_is_named(deployment: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    required = re.search(r"apache-airflow-providers-standard>=([\d.]+?)(\.0)?$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    monkeypatch.setattr(production, "find_spec", lambda name: None)
+    assert "nobody can be asked" in advised(production.questions)
+    assert required
+    assert f"'apache-airflow-providers-standard>={required[1]}'" in finding(production.questions).mend
 
 
 def test_what_is_kept_for_ever_is_told(deployment: Store, home: Path) -> None:

@@ -82,7 +82,7 @@ def people(patient: Patient) -> str:
 def questions(patient: Patient) -> str:
     """questions"""
     if find_spec("airflow.providers.standard.operators.hitl") is None:
-        raise Advice("nobody can be asked: Airflow's HITL operators are missing", "pip install 'apache-airflow-providers-standard>=1.3'")
+        raise Advice("nobody can be asked: Airflow's HITL operators are missing", "pip install 'apache-airflow-providers-standard>=1.10'")
     waiting = patient.store.rankings.waiting(now() - timedelta(hours=12))
     if waiting:
         raise Advice(
