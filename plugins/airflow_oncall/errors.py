@@ -31,6 +31,10 @@ class SchemaOutdated(StoreError):
     """The store's tables are missing or older than this code; ``airflow oncall db upgrade`` helps."""
 
 
+class SchemaNewer(StoreError):
+    """The store's tables are newer than this code; only the code that made them, or newer code, can work with them."""
+
+
 class AirflowApiError(OnCallError):
     """Airflow's REST API did not do what was asked.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk import BaseNotifier
+from sqlalchemy import text
 from tests.cli.conftest import Run
 from tests.simulated_airflow import SimulatedAirflow
 from tests.simulated_world import Dag
@@ -13,6 +14,7 @@ from tests.tick.scene import airflow, sign_in
 from airflow_oncall import conf
 from airflow_oncall.cli import doctor
 from airflow_oncall.cli.doctor import Finding, Patient, examine
+from airflow_oncall.incident import OWN_DAG_IDS
 from airflow_oncall.learn.registry import save_model
 from airflow_oncall.learn.starter import NAME
 from airflow_oncall.store.sql import Store
@@ -134,6 +136,25 @@ def signed_in(airflow: SimulatedAirflow, monkeypatch: pytest.MonkeyPatch) -> Sim
     """An Airflow that the doctor reaches."""
     monkeypatch.setattr(doctor, "open_api", lambda: sign_in(airflow.url))
     return airflow
+
+
+def test_tables_of_a_newer_version_need_newer_code_and_not_an_upgrade(deployment: Store) -> None:
+    with deployment.engine.begin() as connection:
+        connection.execute(text("UPDATE oncall_alembic_version SET version_num = '9999'"))
+    found = finding(doctor.store)
+    assert (found.ok, "revision 9999" in found.text) == (False, True)
+    assert "db upgrade" not in found.mend
+    assert "install the version" in found.mend
+
+
+def test_every_dag_of_ours_has_to_be_loaded_and_unpaused(signed_in: SimulatedAirflow) -> None:
+    for dag_id in OWN_DAG_IDS - {"oncall_poll"}:
+        signed_in.dags[dag_id] = Dag()
+    assert "oncall_poll is not loaded" in finding(doctor.dags).text
+    signed_in.dags["oncall_poll"] = Dag(is_paused=True)
+    assert "airflow dags unpause oncall_poll" in finding(doctor.dags).mend
+    signed_in.dags["oncall_poll"] = Dag()
+    assert finding(doctor.dags).ok
 
 
 def test_a_role_that_could_not_be_checked_is_not_called_sound(signed_in: SimulatedAirflow) -> None:

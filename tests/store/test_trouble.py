@@ -10,9 +10,9 @@ from sqlalchemy import URL, create_engine, text
 from tests.cast import vendor_was_down
 from tests.databases import Databases
 
-from airflow_oncall.errors import SchemaOutdated, StoreError, StoreUnavailable
+from airflow_oncall.errors import SchemaNewer, SchemaOutdated, StoreError, StoreUnavailable
 from airflow_oncall.store.engine import engine_for
-from airflow_oncall.store.schema import current_revision, upgrade
+from airflow_oncall.store.schema import HEAD, current_revision, upgrade
 from airflow_oncall.store.sql import Store
 
 
@@ -31,6 +31,16 @@ def test_tables_of_an_older_version_are_told_too(databases: Databases, kind: str
         connection.execute(text("ALTER TABLE oncall_occurrences DROP COLUMN log_tail"))
     with pytest.raises(SchemaOutdated):
         Store.over(engine, "triage-1").intake.record(vendor_was_down)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def test_tables_of_a_newer_version_are_told_with_both_revisions_and_left_alone(databases: Databases, kind: str) -> None:
+    engine = engine_for(databases.migrated(kind), 2.0)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE oncall_alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaNewer, match=f"revision 9999, this code knows {HEAD} at most; install the version of airflow-oncall that"):
+        upgrade(engine)
+    assert current_revision(engine) == "9999"
 
 
 def test_a_read_only_file_refuses_writes_and_gives_reads(databases: Databases) -> None:

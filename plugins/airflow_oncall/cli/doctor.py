@@ -26,7 +26,7 @@ from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
 MEND_FILE = "mend the file; until then its last good version stays in force"
-DAGS = ("oncall_triage", "oncall_approval", "oncall_train")
+DAGS = ("oncall_triage", "oncall_approval", "oncall_poll", "oncall_train")
 
 
 class Wrong(OnCallError):
@@ -60,11 +60,12 @@ def settings(patient: Patient) -> str:
 def store(patient: Patient) -> str:
     """incident store"""
     from airflow_oncall.store.engine import shown
-    from airflow_oncall.store.schema import HEAD, current_revision
+    from airflow_oncall.store.schema import HEAD, NEWER_CODE, current_revision, is_newer
 
     revision = current_revision(patient.store.engine)
     if revision != HEAD:
-        raise Wrong(f"tables are at revision {revision}, this code needs {HEAD}", "run `airflow oncall db upgrade`")
+        mend = NEWER_CODE if revision and is_newer(revision) else "run `airflow oncall db upgrade`"
+        raise Wrong(f"tables are at revision {revision}, this code needs {HEAD}", mend)
     return f"{shown(patient.store.engine.url)}, revision {HEAD}"
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from airflow_oncall.errors import SchemaOutdated, StoreUnavailable
+from airflow_oncall.errors import SchemaNewer, SchemaOutdated, StoreUnavailable
 from airflow_oncall.store.engine import shown, transaction
 from airflow_oncall.store.tables import VERSION_TABLE
 
 HEAD = "0010"
 """Newest revision in ``migrations/versions`` (a test compares), so that a look at the schema needs no Alembic."""
+NEWER_CODE = "install the version of airflow-oncall that upgraded it, or a newer one, on every host"
 _LOCK = 0x0C_A11  # key of PostgreSQL's advisory lock
 
 
@@ -29,8 +30,16 @@ def current_revision(engine: Engine) -> str | None:
         return None
 
 
+def is_newer(revision: str) -> bool:
+    """Whether newer code made the tables: revisions are numbered, with leading zeros."""
+    return revision > HEAD
+
+
 def upgrade(engine: Engine) -> str:
-    """Migrate to :data:`HEAD` in one transaction and return it. The second of two racing processes finds nothing to do."""
+    """Migrate to :data:`HEAD` in one transaction and return it. The second of two racing processes finds nothing to do.
+
+    Raises ``SchemaNewer``, and changes nothing, where newer code migrated before.
+    """
     if engine.dialect.name == "sqlite":
         _prepare_file(engine)
     with transaction(engine) as connection:
@@ -53,8 +62,14 @@ def _prepare_file(engine: Engine) -> None:
 def _run_alembic(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
+    from alembic.migration import MigrationContext
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
+    found = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    if found and is_newer(found):
+        raise SchemaNewer(
+            f"incident store {shown(connection.engine.url)} is at revision {found}, this code knows {HEAD} at most; {NEWER_CODE}"
+        )
     command.upgrade(config, "head")
