@@ -26,6 +26,8 @@ RING = {
     **dict.fromkeys(("facts", "situations", "knowledge", "shadow", "gain", "suggesting", "measures", "reports"), COMPOSITION),
 }
 """Every part of the package; a new one has to take its place here."""
+FACES = {"show", "cli", "dags"}
+"""Where people and Airflow meet the system; what two of them need stands further inward."""
 FRIENDS = {("learn", f"triage.{name}") for name in ("features", "models", "memory", "table")}
 """Training and serving read a text alike, and training fills what serving loads."""
 HEAVY = frozenset({"sklearn", "numpy", "pandas", "sqlalchemy", "alembic", "fastapi", "joblib", "airflow_client"})
@@ -124,6 +126,13 @@ def test_stages_know_nothing_of_each_other(module: Module) -> None:
         if (name := _inside(one)) and RING[module.part] == STAGES and _is_stranger(module.part, name)
     ]
     assert not siblings
+
+
+@every_module
+def test_faces_know_nothing_of_each_other(module: Module) -> None:
+    others = FACES - {module.part}
+    wrong = [f"{module.at(one.line)} imports {one.name}" for one in _imports(module.path) if (_inside(one) or "").split(".")[0] in others]
+    assert not wrong or module.part not in FACES
 
 
 def _is_stranger(part: str, name: str) -> bool:

@@ -171,8 +171,8 @@ def notifiers(patient: Patient) -> str:
     """escalation notifiers"""
     # Other people's code may raise anything, with what it signs in with in its text: it runs aside and only its type is told.
     from airflow_oncall.act.notify.sending import load, problem_with
+    from airflow_oncall.act.policy_file import PolicyFile
     from airflow_oncall.act.routes import targets_of_route
-    from airflow_oncall.cli.explaining import PolicyFile
 
     policy = PolicyFile.read().policy
     known = [target for route in (None, *policy.routes) for target in targets_of_route(policy, route)]

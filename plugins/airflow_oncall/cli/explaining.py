@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from airflow_oncall import conf
 from airflow_oncall.act.effective import Effective
 from airflow_oncall.act.hours import maintenance_of, quiet_until
 from airflow_oncall.act.policy import CategoryRule, Maintenance, Policy
-from airflow_oncall.datafile import compose, line_of, parse
-from airflow_oncall.errors import BadDataFile
+from airflow_oncall.act.policy_file import PolicyFile
 from airflow_oncall.incident import ActionKind, Decision, Verdict
 
-NAME = "policy.yaml"
 EVIDENCE = "Evidence: "
 """So begin a decision's reasons that are the diagnosis's own."""
 NOT_THE_POLICY = "what was found, declared or paused, not the policy"
@@ -31,37 +26,6 @@ _OUTCOMES = {
     Verdict.ESCALATE: "a person is told; nothing is done",
     Verdict.OBSERVE: "nothing is done, the end is only watched",
 }
-
-
-@dataclass(frozen=True)
-class PolicyFile:
-    """A policy, and where its lines are."""
-
-    path: Path
-    policy: Policy
-    root: yaml.Node | None
-
-    @classmethod
-    def read(cls, named: str | None = None) -> PolicyFile:
-        """This file, else the operator's, else the shipped one. Raises ``BadDataFile``, though triage goes on with the last good one."""
-        path = Path(named) if named else next((one / NAME for one in conf.include_paths() if (one / NAME).is_file()), None)
-        if path is None:
-            raise BadDataFile(NAME, "not found; reinstall, or set [oncall] include_path")
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadDataFile(path, f"cannot be read: {error}") from error
-        return cls(path, parse(Policy, str(path), text), compose(str(path), text))
-
-    def line(self, place: str) -> int | None:
-        """Line (from 1) of a place such as ``overrides.2.mode``, or of the part that it would stand in; ``None``: in no file."""
-        steps = [int(step) if step.isdigit() else step for step in place.split(".")]
-        return line_of(self.root, steps) if steps[0] in self.policy.model_fields_set else None
-
-    def where(self, place: str) -> str:
-        """File and line of a place; what stands in no file is named as it is."""
-        line = self.line(place)
-        return f"{self.path}:{line}" if line else place or "default"
 
 
 class Line(NamedTuple):

@@ -11,8 +11,8 @@ from airflow_oncall.act.notify.message import trial
 from airflow_oncall.act.notify.sending import NOTIFIER_SECONDS, Message, Result, send_all
 from airflow_oncall.act.notify.templates import problems, with_texts
 from airflow_oncall.act.policy import Policy
+from airflow_oncall.act.policy_file import PolicyFile
 from airflow_oncall.act.routes import Target, default_route, targets_of_route
-from airflow_oncall.cli.explaining import PolicyFile
 from airflow_oncall.cli.invented import reachable_api
 from airflow_oncall.cli.terminal import command, complain, print_json
 from airflow_oncall.errors import OnCallError

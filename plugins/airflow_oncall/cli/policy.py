@@ -12,8 +12,9 @@ from rich.text import Text
 from airflow_oncall import conf
 from airflow_oncall.act.decide import decide, effective_of
 from airflow_oncall.act.notify.templates import problems
+from airflow_oncall.act.policy_file import NAME, PolicyFile
 from airflow_oncall.act.soundness import Doubt, doubts, unknown_dags
-from airflow_oncall.cli.explaining import NAME, Explanation, PolicyFile
+from airflow_oncall.cli.explaining import Explanation
 from airflow_oncall.cli.invented import RUN_ID, incident_of, moment, reachable_api, situation, task_of
 from airflow_oncall.cli.terminal import command, complain, print_json
 from airflow_oncall.errors import OnCallError

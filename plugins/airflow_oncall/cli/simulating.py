@@ -14,11 +14,12 @@ from rich.text import Text
 from airflow_oncall import conf
 from airflow_oncall.act.decide import decide, effective_of, otherwise
 from airflow_oncall.act.policy import Policy
+from airflow_oncall.act.policy_file import PolicyFile
 from airflow_oncall.act.situation import Situation
 from airflow_oncall.brain import Brain, brain_without_airflow
 from airflow_oncall.capture.fingerprint import fingerprint
 from airflow_oncall.capture.redact import redact
-from airflow_oncall.cli.explaining import Explanation, PolicyFile
+from airflow_oncall.cli.explaining import Explanation
 from airflow_oncall.cli.invented import RUN_ID, incident_of, moment, reachable_api, situation, task_of
 from airflow_oncall.cli.terminal import command, complain, print_json, require_database
 from airflow_oncall.errors import AirflowApiError, OnCallError, StoreError

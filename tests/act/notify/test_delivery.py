@@ -79,7 +79,7 @@ def test_what_cannot_be_told_is_given_up_in_the_end_and_named_on_the_incident_an
     assert owners(heard) == ["bob"]
 
     monkeypatch.setattr(doctor, "open_store", lambda **_: two.store)
-    monkeypatch.setattr("airflow_oncall.cli.explaining.PolicyFile.read", lambda: type("File", (), {"policy": two.policy}))
+    monkeypatch.setattr("airflow_oncall.act.policy_file.PolicyFile.read", lambda: type("File", (), {"policy": two.policy}))
     (finding,) = doctor.examine((doctor.notifiers,))
     assert not finding.ok
     assert f"routes.default.0 failed {MOST_TRIES} times in a row" in finding.text

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from airflow_oncall import conf
 from airflow_oncall.act.effective import Effective, Subject, effective
-from airflow_oncall.cli.explaining import PolicyFile
+from airflow_oncall.act.policy_file import PolicyFile
 from airflow_oncall.show.api.auth import Reader, forbidden
 from airflow_oncall.show.api.schemas import Name, Out
 
