@@ -44,21 +44,22 @@ def command(run: Command) -> Command:
 
 
 def require_database() -> None:
-    """For commands that read Airflow's Variables. Raises ``BadSetting`` where Airflow's database is away or has no tables yet."""
-    from airflow import settings
-    from sqlalchemy import inspect
+    """For commands that read Airflow's Variables, where a traceback of Airflow's would be told else.
+
+    Raises ``BadSetting`` where Airflow's own backends cannot read them: its database is away, or has no tables yet.
+    """
+    from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
     from sqlalchemy.exc import SQLAlchemyError
 
-    from airflow_oncall.store.engine import shown
+    from airflow_oncall.act.killswitch import VARIABLE
 
-    engine = settings.get_engine()  # type: ignore[no-untyped-call]
-    name = f"Airflow's database {shown(engine.url)}"
-    try:
-        if inspect(engine).has_table("variable"):
-            return
-    except SQLAlchemyError as error:
-        raise BadSetting(f"{name} cannot be reached; start it, or mend [database] sql_alchemy_conn") from error
-    raise BadSetting(f"{name} has no tables; run `airflow db migrate`")
+    for backend in ensure_secrets_backend_loaded():
+        try:
+            backend.get_variable(key=VARIABLE)
+        except SQLAlchemyError as error:
+            problem = str(getattr(error, "orig", error)).partition("\n")[0]
+            way_out = "start it, run `airflow db migrate` if it is new, or mend [database] sql_alchemy_conn"
+            raise BadSetting(f"Airflow's Variables cannot be read from its database ({problem}); {way_out}") from error
 
 
 def _log_to_stderr() -> None:
