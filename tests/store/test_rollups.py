@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
-from airflow_oncall.store import rollups
+from airflow_oncall.store import retention, rollups
 from airflow_oncall.store.browse import Sight
-from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.engine import engine_for, transaction
 from airflow_oncall.store.figures import Counted, Scope
 from airflow_oncall.store.records import now
 from airflow_oncall.store.retention import forget
@@ -46,6 +48,10 @@ DAYS = 20
 @pytest.fixture
 def history(store: Store) -> Store:
     """Three weeks of incidents of every kind, a tenth of them open."""
+    return _three_weeks(store)
+
+
+def _three_weeks(store: Store) -> Store:
     dice = random.Random(6)
     with transaction(store.engine) as connection:
         for number in range(1, 241):
@@ -216,3 +222,33 @@ def test_nothing_is_left_of_what_a_reader_may_not_see(store: Store) -> None:
     figures = counted(store, Sight(frozenset(DAGS[:1])), days=DAYS + 2)
     assert {line[1] for line in figures["opened"]} == {"seen"}
     assert all(line[-1] for line in figures["opened"])
+
+
+@pytest.mark.postgres
+def test_two_workers_at_once_count_in_and_delete_everything_once(postgres_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    _three_weeks(postgres_store)
+    monkeypatch.setattr(rollups, "AT_ONCE", 7)
+    monkeypatch.setattr(retention, "BATCH", 5)
+    old = now() - timedelta(days=8)
+    workers = [Store.over(engine_for(postgres_store.engine.url, 30.0 + number), f"triage-{number}") for number in range(2)]
+    start = Barrier(4)
+
+    def count_in(store: Store) -> int:
+        start.wait(10)
+        return sum(iter(store.rollups.catch_up, 0))
+
+    def purge(store: Store) -> int:
+        start.wait(10)
+        return sum(iter(lambda: forget(store.engine, old, None).incidents, 0))
+
+    with transaction(postgres_store.engine) as connection:
+        closed_early = (incidents.c.closed_at < old, incidents.c.opened_at < old)
+        expected = connection.execute(select(func.count()).select_from(incidents).where(*closed_early)).scalar_one()
+    with ThreadPoolExecutor(4) as pool:
+        counts, purged = [pool.submit(count_in, one) for one in workers], [pool.submit(purge, one) for one in workers]
+    assert sum(one.result() for one in purged) == expected > 50
+    assert all(one.result() >= 0 for one in counts)
+    for sight in READERS.values():
+        assert counted(postgres_store, sight, days=DAYS + 2) == by_themselves(postgres_store, sight, days=DAYS + 2)
+    for one in workers:
+        one.engine.dispose()

@@ -18,7 +18,7 @@ def list_audit(args: argparse.Namespace) -> int:
         return 0
     for row in rows:
         incident = f" incident {row.incident_id}" if row.incident_id else ""
-        print(f"{row.id}  {row.at:%Y-%m-%d %H:%M:%S}  {_inert(row.actor)}: {_inert(row.what)}{incident}  {json.dumps(row.detail)}")
+        print(f"{row.id}  {row.at:%Y-%m-%d %H:%M:%S}  {_one_line(row.actor)}: {_one_line(row.what)}{incident}  {json.dumps(row.detail)}")
     return 0
 
 
@@ -36,6 +36,6 @@ def verify(args: argparse.Namespace) -> int:
     return 1 if found.problem else 0
 
 
-def _inert(text: str) -> str:
+def _one_line(text: str) -> str:
     """Text that moves no terminal's cursor and turns no line round."""
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

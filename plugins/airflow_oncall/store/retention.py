@@ -118,7 +118,7 @@ def fingerprints(*columns: ColumnElement[Any], of: ColumnElement[bool]) -> Selec
         for table in (occurrences, log_events)
     ]
     found = union(own, *seen).subquery()
-    return select(found).where(found.c.fingerprint != "")
+    return select(found).where(found.c.fingerprint != "").order_by(*found.c)  # two that keep them at once do not wait for each other
 
 
 def _remember(connection: Connection, of: ColumnElement[bool]) -> None:

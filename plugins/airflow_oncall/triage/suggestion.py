@@ -1,6 +1,6 @@
 """What a language model is told and may answer about a failure that rules and models do not know.
 
-Its words are shown to people as a suggestion and nothing else: the category is one of ours, the rest is inert text.
+Its words are shown to people as a suggestion and nothing else: the category is one of ours, the rest is plain text.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _category(value: str) -> str:
     return value
 
 
-def inert(value: object, limit: int = EXPLANATION_CHARACTERS) -> object:
+def _visible(value: object, limit: int = EXPLANATION_CHARACTERS) -> object:
     """Text without control characters and without what turns the direction of writing round, cut to a length."""
     if not isinstance(value, str):
         return value
@@ -42,14 +42,14 @@ def inert(value: object, limit: int = EXPLANATION_CHARACTERS) -> object:
 
 
 def _steps(value: object) -> object:
-    return [step for one in value if (step := inert(one, STEP_CHARACTERS))][:MOST_STEPS] if isinstance(value, list) else value
+    return [step for one in value if (step := _visible(one, STEP_CHARACTERS))][:MOST_STEPS] if isinstance(value, list) else value
 
 
 class Suggestion(BaseModel):
     """What a language model may answer."""
 
     category: Annotated[str, AfterValidator(_category), WithJsonSchema({"type": "string", "enum": [*CATEGORIES, UNKNOWN]})]
-    explanation: Annotated[str, BeforeValidator(inert), Field(min_length=1)]
+    explanation: Annotated[str, BeforeValidator(_visible), Field(min_length=1)]
     steps: Annotated[list[str], BeforeValidator(_steps)] = []
 
 
