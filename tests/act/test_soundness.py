@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from tests.tick.scene import POLICY
 
 from airflow_oncall.act.policy import Match, Policy
@@ -58,6 +59,16 @@ ROUTE = {"mode": "ask", "route": "sales"}
             {"categories": EVERY | {"code_error": {"action": "clear_task", "alternatives": ["clear_task"]}}},
             "categories.code_error.alternatives",
             "own action",
+        ),
+        (
+            {"categories": EVERY | {"code_error": {"action": "clear_task", "otherwise": "terminate_blocker"}}},
+            "categories.code_error.otherwise",
+            "a person decides on terminate",
+        ),
+        (
+            {"categories": EVERY | {"code_error": {"action": "escalate", "otherwise": "clear_task"}}},
+            "categories.code_error.otherwise",
+            "never taken",
         ),
         ({"routes": {"sales": [{"classpath": "x"}]}}, "routes.sales", "nobody is told by it"),
         ({"routes": {"default": []}}, "routes.default", "nobody is told"),
@@ -147,3 +158,18 @@ def test_dags_and_runbooks_that_airflow_does_not_know_are_told_of() -> None:
         "overrides.1.categories.storage_exhaustion.parameters.runbook",
     }
     assert unknown_dags(policy, {"nightly", "billing_1", "gone", "lost", "cleanup"}) == []
+
+
+def test_a_runbook_that_is_only_taken_where_the_action_cannot_be_is_looked_for_too() -> None:
+    rule = {"action": "clear_task", "otherwise": "run_runbook", "parameters": {"runbook": "restart"}}
+    (doubt,) = unknown_dags(Policy.model_validate(PLAIN | {"categories": EVERY | {"code_error": rule}}), ["nightly"])
+    assert doubt == ("categories.code_error.parameters.runbook", "there is no DAG 'restart'")
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "problem"),
+    [("clear_task", "otherwise is the action itself"), ("run_runbook", "run_runbook needs parameters.runbook")],
+)
+def test_an_otherwise_that_cannot_be_is_refused(otherwise: str, problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        Policy.model_validate(PLAIN | {"categories": {"code_error": {"action": "clear_task", "otherwise": otherwise}}})

@@ -61,6 +61,19 @@ def test_a_file_that_was_never_good_leaves_the_shipped_one_in_force(
     assert "is in force" in caplog.text
 
 
+def test_in_an_installed_wheel_a_wrong_file_falls_back_to_the_shipped_one_without_any_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The wheel's own folder comes before that of an install from folders, which is not there."""
+    own, wheel, nowhere = tmp_path / "own", tmp_path / "wheel", tmp_path / "nowhere"
+    for folder, text in ((own, "version: ["), (wheel, SHIPPED)):
+        folder.mkdir()
+        (folder / "policy.yaml").write_text(text)
+    files = OperatorFiles([own, wheel, nowhere])
+    assert hourly(files.read("policy.yaml", lambda name, text: parse(Policy, name, text))) == 100
+    assert "The shipped policy.yaml is in force" in caplog.text
+
+
 @pytest.mark.parametrize("raw", [b"\xff\xfe\x00broken", b""], ids=["no UTF-8", "empty"])
 def test_bytes_that_are_no_text_do_not_come_into_force(sqlite_store: Store, own: Path, raw: bytes) -> None:
     read_policy(sqlite_store)

@@ -191,7 +191,7 @@ class CategoryRule(_Part):
     thresholds: Thresholds | None = None
     """Instead of the general ones."""
     otherwise: ActionName | None = None
-    """Taken where the action cannot be done, e.g. because a task does not declare its memory."""
+    """Another action, taken where the first cannot be done, e.g. because a task does not declare its memory."""
     repeat: bool = True
     """Whether the same may be run again without asking after a repair, or a retry of Airflow itself, failed with the same cause."""
     alternatives: tuple[ActionName, ...] = ()
@@ -199,8 +199,14 @@ class CategoryRule(_Part):
 
     @model_validator(mode="after")
     def _runbook_is_named(self) -> CategoryRule:
-        if self.action == ActionKind.RUN_RUNBOOK and not isinstance(self.parameters.get("runbook"), str):
+        if ActionKind.RUN_RUNBOOK in (self.action, self.otherwise) and not isinstance(self.parameters.get("runbook"), str):
             raise ValueError("run_runbook needs parameters.runbook, the dag_id of a DAG with the tag oncall-runbook")
+        return self
+
+    @model_validator(mode="after")
+    def _otherwise_is_another(self) -> CategoryRule:
+        if self.otherwise == self.action:
+            raise ValueError(f"otherwise is the action itself ({self.action}), which cannot be done where otherwise is taken")
         return self
 
 

@@ -36,7 +36,11 @@ def unknown_dags(policy: Policy, dag_ids: Collection[str]) -> list[Doubt]:
     unknown = [
         Doubt(place, f"no DAG of this Airflow fits {glob!r}") for place, glob in globs if not any(fnmatchcase(one, glob) for one in dag_ids)
     ]
-    runbooks = [(place, str(rule.parameters["runbook"])) for place, rule in _rules(policy) if rule.action == ActionKind.RUN_RUNBOOK]
+    runbooks = [
+        (place, str(rule.parameters["runbook"]))
+        for place, rule in _rules(policy)
+        if ActionKind.RUN_RUNBOOK in (rule.action, rule.otherwise)
+    ]
     missing = [Doubt(f"{place}.parameters.runbook", f"there is no DAG {dag!r}") for place, dag in runbooks if dag not in dag_ids]
     return unknown + missing
 
@@ -89,12 +93,18 @@ def _categories(policy: Policy) -> Iterator[Doubt]:
     if unnamed:
         yield Doubt("categories", f"not named, so always escalated: {', '.join(unnamed)}")
     for place, rule in _rules(policy):
-        said = policy.actions.get(rule.action)
-        asked = rule.action in NEVER_ALONE or (rule.action in ASKS_BY_DEFAULT and (said is None or said.always_ask is not False))
-        if asked:
-            yield Doubt(f"{place}.action", f"a person decides on {rule.action}, whatever the thresholds say")
+        for name, kind in (("action", rule.action), ("otherwise", rule.otherwise)):
+            if kind and _is_asked(policy, kind):
+                yield Doubt(f"{place}.{name}", f"a person decides on {kind}, whatever the thresholds say")
+        if rule.otherwise and rule.action == ActionKind.ESCALATE:
+            yield Doubt(f"{place}.otherwise", f"{rule.otherwise} is never taken: a person can always be told")
         if rule.action in rule.alternatives:
             yield Doubt(f"{place}.alternatives", f"{rule.action} is the rule's own action, not an alternative to it")
+
+
+def _is_asked(policy: Policy, kind: str) -> bool:
+    said = policy.actions.get(kind)
+    return kind in NEVER_ALONE or (kind in ASKS_BY_DEFAULT and (said is None or said.always_ask is not False))
 
 
 def _overrides(policy: Policy) -> Iterator[Doubt]:

@@ -23,7 +23,9 @@ FEEDBACK = "feedback"
 TEACHING = (FEEDBACK, "approval", "rejection", "outcome", "self_healed")
 """Labels that training learns from."""
 REMEMBERED = 200
-"""Repairs that tell what the next one of the same kind is worth; a longer history would only cost time."""
+"""Newest repairs of a task, and newest incidents of a fingerprint, that tell what the next repair is worth. Every decision asks, also
+in a storm of ten thousand with one fingerprint, so what is read may not grow with the store; older ones would move the share by a few
+hundredths, and are of a system that has changed since."""
 _AT_ONCE = 200
 _ENDED = (OutcomeKind.SUCCESS, OutcomeKind.FAILED_SAME, OutcomeKind.FAILED_OTHER)
 

@@ -55,8 +55,9 @@ class OperatorFiles:
         if kept is not None:
             log.error("%s. The last good version stays in force.", error)
             return parse(f"last good {name}", kept)
-        shipped = self._folders[-1] / name
-        if shipped.is_file() and shipped != self.find(name):
+        # A wheel and an install from folders ship it at different places, of which one is there.
+        shipped = next((path for folder in self._folders if (path := folder / name).is_file() and path != self.find(name)), None)
+        if shipped is not None:
             log.error("%s. The shipped %s is in force.", error, name)
             return parse(str(shipped), shipped.read_text(encoding="utf-8"))
         raise error if isinstance(error, BadDataFile) else BadDataFile(name, str(error))
