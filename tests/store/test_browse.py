@@ -89,7 +89,7 @@ def test_incidents_come_newest_first_with_what_was_last_decided(store: Store) ->
         (Wanted(state=("open",)), ["database", "file", "shard"]),
         (Wanted(is_open=True), ["database", "file", "shard"]),
         (Wanted(is_open=False), ["orders"]),
-        (Wanted(dag_id="shards", map_index=0), ["shard"]),
+        (Wanted(dag_id=("shards",), map_index=0), ["shard"]),
         (Wanted(fingerprint="vendor-503"), ["orders"]),
         (Wanted(source=("orders_db", "airflow"), kind=("log", "dag_import")), ["database", "file"]),
         (Wanted(category=("network_timeout",), severity=("low",)), ["orders"]),

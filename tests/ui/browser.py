@@ -14,6 +14,7 @@ from selenium import webdriver
 from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 from tests.ui.world import World
@@ -128,6 +129,13 @@ class Reader:
         field = self.field(label)
         field.find_element(By.XPATH, f".//option[normalize-space()='{option}']").click()
 
+    def tick(self, label: str, *options: str) -> None:
+        """Choose several of a list that opens, by what it shows; one that is chosen is taken back."""
+        self._click(f"//label[normalize-space()='{label}']/..//button[@role='combobox']")
+        for option in options:
+            self._click(f"{OPEN_LIST}//*[@role='option' and normalize-space()='{option}']")
+        self.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+
     def field(self, label: str, inside: str = "") -> WebElement:
         """The field with this label."""
         named = self.find(f"{inside}//label[starts-with(normalize-space(), '{label}')]")
@@ -169,4 +177,5 @@ def button(name: str) -> str:
     return f"//button[normalize-space()='{name}']"
 
 
+OPEN_LIST = "//*[@role='listbox' and @data-state='open']"
 DIALOG = "//*[@role='alertdialog' and @data-state='open']"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from tests.ui.browser import Reader
+from selenium.webdriver.common.keys import Keys
+from tests.ui.browser import OPEN_LIST, Reader
 from tests.ui.scene import RUN
 from tests.ui.world import World
 
 pytestmark = pytest.mark.browser
 OURS = "[data-oncall]"
+PAGING = "[aria-label='Pages of incidents']"
 TASK = f"/dags/nightly/runs/{RUN}/tasks/load_orders/plugin/oncall-task"
 
 
@@ -63,21 +65,53 @@ def test_the_dashboard_takes_one_line(reader: Reader) -> None:
     assert reader.find("//*[@data-oncall]").size["height"] <= 40
 
 
-def test_filters_live_in_the_address_and_survive_a_reload(reader: Reader, world: World) -> None:
-    filtered = {"category": "memory_exhaustion", "severity": "critical", "open": True}
+def test_filters_take_several_values_live_in_the_address_and_survive_a_reload(reader: Reader, world: World) -> None:
+    filtered = {"category": ["memory_exhaustion", "network_timeout"], "severity": ["critical", "low"], "open": True}
     total = world.call("GET", "/oncall/api/v1/incidents", params=filtered).json()["total"]
+    assert 0 < total < world.call("GET", "/oncall/api/v1/incidents", params={"open": True}).json()["total"]
     reader.sign_in("ada")
     reader.open("/plugin/oncall", "nightly › load_orders")
-    reader.choose("Category", "Memory exhaustion")
-    reader.choose("Severity", "Critical")
-    reader.sees(f"{total} incidents", "[aria-label='Pages of incidents']")
-    reader.sees_no_longer("Network timeout", "[aria-label=Incidents]")
-    assert "category=memory_exhaustion&severity=critical" in reader.driver.current_url
+    reader.tick("Category", "Memory exhaustion", "Network timeout")
+    reader.tick("Severity", "Critical", "Low")
+    reader.sees(f"{total} incidents", PAGING)
+    reader.sees_no_longer("Code error", "[aria-label=Incidents]")
+    assert "category=memory_exhaustion&category=network_timeout&severity=critical&severity=low" in reader.driver.current_url
     reader.driver.refresh()
-    reader.sees(f"{total} incidents", "[aria-label='Pages of incidents']")
+    reader.sees(f"{total} incidents", PAGING)
+    reader.sees("2: Memory exhaustion, Network timeout", "[role=combobox]")
+    reader.tick("Category", "Memory exhaustion")
+    reader.sees("No incident fits.", OURS)
     reader.press("Clear filters")
-    reader.sees("Network timeout", "[aria-label=Incidents]")
+    reader.sees("Code error", "[aria-label=Incidents]")
     assert "category" not in reader.driver.current_url
+
+
+def test_a_list_of_values_stays_open_while_its_reader_chooses_and_can_be_used_by_everybody(reader: Reader, axe: str) -> None:
+    reader.sign_in("ada", "dark")
+    reader.open("/plugin/oncall", "nightly › load_orders")
+    reader.find("//label[normalize-space()='State']/..//button[@role='combobox']").send_keys(Keys.ENTER)
+    reader.find(OPEN_LIST).send_keys(Keys.END, Keys.ENTER, Keys.HOME, Keys.ENTER)
+    reader.sees("2: Closed, Watching", "[role=combobox]")
+    assert reader.find(OPEN_LIST).get_attribute("aria-multiselectable") == "true"
+    assert reader.serious_violations(axe, "[role=listbox]") == []
+    reader.picture("filters-dark")
+
+
+def test_dags_are_offered_while_their_name_is_typed(reader: Reader, world: World) -> None:
+    both = {"dag_id": ["nightly", "shards"], "open": True}
+    total = world.call("GET", "/oncall/api/v1/incidents", params=both).json()["total"]
+    reader.sign_in("ada")
+    reader.open("/plugin/oncall", "team/broken.py")
+    for name in ("nightly", "shards"):
+        reader.write("DAG", name[:4])
+        reader.find(f"{OPEN_LIST}//*[@role='option' and normalize-space()='{name}']").click()
+    reader.sees(f"{total} incidents", PAGING)
+    reader.sees_no_longer("team/broken.py", "[aria-label=Incidents]")
+    assert "dag_id=nightly&dag_id=shards" in reader.driver.current_url
+    reader.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    reader.find("//button[@aria-label='Without nightly']").click()
+    reader.sees_no_longer("nightly", "[aria-label=Incidents]")
+    assert "dag_id=nightly" not in reader.driver.current_url
 
 
 def test_more_incidents_than_a_page_holds_are_reached_by_paging(reader: Reader) -> None:

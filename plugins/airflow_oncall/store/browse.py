@@ -42,8 +42,8 @@ COUNTED = 10_000
 """Rows that are counted at most; a page that says "more than that" needs no more."""
 SEARCHED = 10_000
 """Incidents that one page looks through for a text; the next page looks through those behind them."""
-_CHOICES = ("state", "category", "severity", "source", "kind")
-_NAMES = ("dag_id", "run_id", "task_id", "map_index", "storm_id", "fingerprint")
+_CHOICES = ("state", "category", "severity", "source", "kind", "dag_id")
+_NAMES = ("run_id", "task_id", "map_index", "storm_id", "fingerprint")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Wanted:
     severity: Sequence[str] = ()
     source: Sequence[str] = ()
     kind: Sequence[str] = ()
-    dag_id: str | None = None
+    dag_id: Sequence[str] = ()
     run_id: str | None = None
     task_id: str | None = None
     map_index: int | None = None

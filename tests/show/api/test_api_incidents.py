@@ -60,7 +60,32 @@ def test_filters_choose(api: Api, story: Story) -> None:
     assert ids(api, "?since=2000-01-01T00:00:00Z&until=2001-01-01T00:00:00Z") == []
 
 
-def test_pages_follow_each_other_though_new_incidents_come_in_between(api: Api, story: Story) -> None:
+def test_a_filter_given_several_times_means_any_of_its_values_and_filters_together_all(api: Api, story: Story) -> None:
+    asked, fresh = story.asked(), story.failed(SHARD)
+    logged, broken = story.engine_logged(), story.file_broke()
+    assert ids(api, "?dag_id=nightly&dag_id=shards") == [fresh.id, asked.id]
+    assert ids(api, "?state=asked&state=open") == [broken.id, logged.id, fresh.id, asked.id]
+    assert ids(api, "?source=orders_db&source=airflow&state=open") == [broken.id, logged.id, fresh.id]
+    assert ids(api, "?category=network_timeout&category=code_error&severity=high&severity=low") == [asked.id]
+    assert ids(api, "?dag_id=nightly&dag_id=shards&state=open&state=held") == [fresh.id]
+    assert ids(api, "?dag_id=nightly&dag_id=shards", "lena") == [asked.id]
+    assert error_of(api.get("/incidents?" + "&".join(f"dag_id=d{number}" for number in range(51)))) == (422, "invalid")
+
+
+def test_pages_follow_each_other_also_when_filters_take_several_values(api: Api, story: Story) -> None:
+    wanted = [story.failed(replace(SHARD, map_index=number)).id for number in range(2)]
+    story.engine_logged()
+    wanted += [story.asked().id, story.failed(replace(SHARD, map_index=7)).id]
+    query, seen, cursor = "?dag_id=shards&dag_id=nightly&state=open&state=asked&limit=2", [], ""
+    while cursor is not None:
+        page = api.get(f"/incidents{query}&cursor={cursor}").json()
+        assert page["total"] in (4, None)
+        seen += [row["id"] for row in page["items"]]
+        cursor = page["next_cursor"]
+    assert seen == sorted(wanted, reverse=True)
+
+
+def test_pages_follow_each_other_though_though_new_incidents_come_in_between(api: Api, story: Story) -> None:
     first, second, third = (story.failed(replace(SHARD, map_index=number)) for number in range(3))
     page = api.get("/incidents?limit=2").json()
     assert ([row["id"] for row in page["items"]], page["total"]) == ([third.id, second.id], 3)

@@ -12,8 +12,14 @@ test("an address that says nothing shows open incidents", () => {
 
 test("a state that is asked for is not narrowed to open ones", () => {
   const filters = filtersOf(new URLSearchParams("state=resolved&dag_id=nightly"));
-  assert.deepEqual(asked(filters, NOON), { state: "resolved", dag_id: "nightly" });
+  assert.deepEqual(asked(filters, NOON), { state: ["resolved"], dag_id: ["nightly"] });
   assert.equal(isFiltered(filters), true);
+});
+
+test("a filter of several values stands in the address as often, each value once", () => {
+  const filters = filtersOf(new URLSearchParams("category=rate_limit&category=code_error&category=rate_limit&source="));
+  assert.deepEqual(asked(filters, NOON), { category: ["rate_limit", "code_error"], open: "true" });
+  assert.equal(changed(new URLSearchParams("category=rate_limit"), { category: ["a", "b"], dag_id: [] }).toString(), "category=a&category=b");
 });
 
 test("a changed filter begins at the first page and leaves the rest of the address alone", () => {

@@ -42,11 +42,17 @@ class Filter(In):
     """Which incidents a page shows. A parameter given several times means any of its values."""
 
     state: list[State] = Field(default=[], max_length=20)
+    """Any of these; give the parameter several times."""
     category: list[Name] = Field(default=[], max_length=20)
+    """Any of these."""
     severity: list[Literal["low", "medium", "high", "critical"]] = Field(default=[], max_length=4)
+    """Any of these."""
     source: list[Name] = Field(default=[], max_length=20)
+    """Any of these."""
     kind: list[Kind] = Field(default=[], max_length=5)
-    dag_id: Name | None = None
+    """Any of these."""
+    dag_id: list[Name] = Field(default=[], max_length=50)
+    """Any of these."""
     run_id: Name | None = None
     task_id: Name | None = None
     map_index: int | None = Field(default=None, ge=-1, le=2**31 - 1)
@@ -64,9 +70,9 @@ class Filter(In):
 
     def wanted(self) -> Wanted:
         """For the store."""
-        several = ("state", "category", "severity", "source", "kind")
+        several = ("state", "category", "severity", "source", "kind", "dag_id")
         chosen: dict[str, Any] = {name: [str(one) for one in getattr(self, name)] for name in several}
-        named = {name: getattr(self, name) for name in ("dag_id", "run_id", "task_id", "map_index", "storm_id", "since", "until")}
+        named = {name: getattr(self, name) for name in ("run_id", "task_id", "map_index", "storm_id", "since", "until")}
         return Wanted(**chosen, **named, is_open=self.open, text=self.q)
 
 

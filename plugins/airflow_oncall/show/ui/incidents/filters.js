@@ -5,51 +5,49 @@ import { title } from "../lib/format.js";
 import { ANY_TIME, BETWEEN, changed, fieldOf, filtersOf, isFiltered, momentOf, TIMES } from "../lib/query.js";
 import { CATEGORIES, SEVERITIES, STATES } from "../lib/words.js";
 import { Choice, Fields, Line } from "../parts/form.js";
+import { Several } from "../parts/several.js";
+import { Dags } from "./dags.js";
 
 const PAUSE_OF_TYPING = 400;
 const WHICH = { true: "Open", false: "Closed", any: "Open and closed" };
 
-/** The filters of this page, and how to change them. */
+/** The filters of this page, and how to change them: of two quick changes the second knows of the first. */
 export function useFilters() {
   const [params, setParams] = Router.useSearchParams();
-  const filters = filtersOf(params);
-  const change = (changes) => setParams((last) => changed(last, changes), { replace: !("cursor" in changes) });
-  return { filters, change };
+  const newest = React.useRef(params);
+  React.useEffect(() => void (newest.current = params), [params]);
+  const change = (changes) => {
+    newest.current = changed(newest.current, changes);
+    setParams(newest.current, { replace: !("cursor" in changes) });
+  };
+  return { filters: filtersOf(params), change };
 }
 
-/** @param {{filters: Record<string, string>, change: (changes: Record<string, string>) => void, sources: string[]}} given */
+/** @param {{filters: Record<string, any>, change: (changes: Record<string, any>) => void, sources: string[]}} given */
 export function Filters({ filters, change, sources }) {
   const chooser = (name) => (value) => change({ [name]: value });
-  const anyOf = (names, any) => ({ "": any, ...Object.fromEntries(names.map((one) => [one, title(one)])) });
+  const titled = (names) => Object.fromEntries(names.map((one) => [one, title(one)]));
   const timed = (within) => change({ within, ...(within === BETWEEN ? {} : { since: "", until: "" }) });
+  const several = (name, choices, onChange = chooser(name)) =>
+    h(Several, { label: title(name), any: `Any ${name}`, values: filters[name], choices, onChange });
   return h(
     Ui.Box,
     { as: "search", "aria-label": "Filter incidents", mb: 3 },
     h(
       Fields,
-      { min: "9rem" },
+      { min: "10rem" },
       h(Choice, { label: "Show", value: filters.open || "any", choices: WHICH, onChange: chooser("open") }),
-      h(Choice, {
-        label: "State",
-        value: filters.state,
-        choices: anyOf(STATES, "Any state"),
-        onChange: (state) => change({ state, open: state ? "any" : "true" }),
-      }),
-      h(Choice, { label: "Category", value: filters.category, choices: anyOf(CATEGORIES, "Any category"), onChange: chooser("category") }),
-      h(Choice, { label: "Severity", value: filters.severity, choices: anyOf(SEVERITIES, "Any severity"), onChange: chooser("severity") }),
-      h(Choice, {
-        label: "Source",
-        value: filters.source,
-        choices: { "": "Any source", ...Object.fromEntries(sources.map((one) => [one, one])) },
-        onChange: chooser("source"),
-      }),
+      several("state", titled(STATES), (state) => change({ state, open: state.length ? "any" : "true" })),
+      several("category", titled(CATEGORIES)),
+      several("severity", titled(SEVERITIES)),
+      several("source", Object.fromEntries(sources.map((one) => [one, one]))),
       h(Choice, {
         label: "Opened",
         value: filters.within || (filters.since || filters.until ? BETWEEN : ANY_TIME),
         choices: TIMES,
         onChange: timed,
       }),
-      h(Typed, { label: "DAG", value: filters.dag_id, onSettle: chooser("dag_id"), placeholder: "Exact DAG id" }),
+      h(Dags, { values: filters.dag_id, onChange: chooser("dag_id") }),
       h(Typed, { label: "Search", value: filters.q, onSettle: chooser("q"), placeholder: "Name or reason", type: "search" }),
       filters.within === BETWEEN && h(Edge, { label: "From", value: filters.since, onChange: chooser("since") }),
       filters.within === BETWEEN && h(Edge, { label: "To", value: filters.until, onChange: chooser("until") }),
@@ -60,11 +58,11 @@ export function Filters({ filters, change, sources }) {
 }
 
 const NO_FILTER = {
-  state: "",
-  category: "",
-  severity: "",
-  source: "",
-  dag_id: "",
+  state: [],
+  category: [],
+  severity: [],
+  source: [],
+  dag_id: [],
   q: "",
   since: "",
   until: "",

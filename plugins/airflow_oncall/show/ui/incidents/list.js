@@ -15,7 +15,7 @@ const PAGE = 50;
 const COLUMNS = ["Incident", "What", "State", "Category", "Severity", "Opened", "Reason"];
 
 /**
- * @param {{filters: Record<string, string>, change: (changes: Record<string, string>) => void, label?: string, turn?: number, limit?: number}} given
+ * @param {{filters: Record<string, any>, change: (changes: Record<string, any>) => void, label?: string, turn?: number, limit?: number}} given
  *   `turn`: another number loads anew
  */
 export function IncidentList({ filters, change, label = "Incidents", turn = 0, limit = PAGE }) {

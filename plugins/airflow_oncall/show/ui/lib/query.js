@@ -1,6 +1,8 @@
 /** The filters of a list of incidents, kept in the page's address so that it can be shared and survives a reload. Pure. */
 
-const NAMES = ["state", "category", "severity", "source", "dag_id", "storm_id", "q", "open", "since", "until", "cursor"];
+/** Filters that take several values, any of which fits; in the address and for the API the parameter is repeated. */
+const SEVERAL = ["state", "category", "severity", "source", "dag_id"];
+const SINGLE = ["storm_id", "q", "open", "since", "until", "cursor"];
 const HOURS = { "1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24 };
 export const ANY_TIME = "";
 export const BETWEEN = "between";
@@ -18,47 +20,47 @@ export const TIMES = {
 /**
  * The filters that an address holds; open incidents where it says nothing.
  * @param {URLSearchParams} params
- * @returns {Record<string, string>}
+ * @returns {Record<string, any>} a list for each filter that takes several values, a text for each other
  */
 export function filtersOf(params) {
-  const found = Object.fromEntries([...NAMES, "within"].map((name) => [name, params.get(name) ?? ""]));
-  if (!params.has("open") && !found.state) found.open = "true";
+  const several = SEVERAL.map((name) => [name, [...new Set(params.getAll(name).filter(Boolean))]]);
+  const single = [...SINGLE, "within"].map((name) => [name, params.get(name) ?? ""]);
+  const found = Object.fromEntries([...several, ...single]);
+  if (!params.has("open") && !found.state.length) found.open = "true";
   return found;
 }
 
 /**
  * The address with filters changed. A changed filter begins at the first page; other parts of the address stay.
- * @param {URLSearchParams} params @param {Record<string, string>} changes
+ * @param {URLSearchParams} params @param {Record<string, any>} changes
  */
 export function changed(params, changes) {
   const next = new URLSearchParams(params);
   if (!("cursor" in changes)) next.delete("cursor");
   for (const [name, value] of Object.entries(changes)) {
-    if (value || name === "open") next.set(name, value);
-    else next.delete(name);
+    next.delete(name);
+    for (const one of [value].flat()) if (one || name === "open") next.append(name, one);
   }
   return next;
 }
 
 /**
  * What the API is asked.
- * @param {Record<string, string>} filters @param {number} now milliseconds, by the server's clock
- * @returns {Record<string, string>}
+ * @param {Record<string, any>} filters @param {number} now milliseconds, by the server's clock
+ * @returns {Record<string, any>}
  */
 export function asked(filters, now) {
-  const wanted = Object.fromEntries(NAMES.map((name) => [name, filters[name]]).filter(([, value]) => value));
+  const wanted = Object.fromEntries([...SEVERAL, ...SINGLE].map((name) => [name, filters[name]]).filter(([, value]) => value?.length));
   if (wanted.open === "any") delete wanted.open;
   const hours = HOURS[filters.within];
   if (hours) wanted.since = new Date(now - hours * 3_600_000).toISOString();
   return wanted;
 }
 
-/** Whether anything is filtered. @param {Record<string, string>} filters */
+/** Whether anything is filtered. @param {Record<string, any>} filters */
 export function isFiltered(filters) {
-  return (
-    ["state", "category", "severity", "source", "dag_id", "storm_id", "q", "since", "until", "within"].some((name) => filters[name]) ||
-    filters.open !== "true"
-  );
+  const others = ["storm_id", "q", "since", "until", "within"];
+  return [...SEVERAL, ...others].some((name) => filters[name].length > 0) || filters.open !== "true";
 }
 
 /** A moment as a date-and-time field has it, in the reader's zone. @param {string} at ISO 8601 or empty */

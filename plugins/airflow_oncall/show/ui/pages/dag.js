@@ -16,7 +16,7 @@ const SHOWN = 10;
 export function DagTab({ dagId }) {
   const { data, failure, reload } = useStatistics(dagId);
   const [cursor, setCursor] = React.useState("");
-  const filters = { dag_id: dagId, open: "any", cursor };
+  const filters = { dag_id: [dagId], open: "any", cursor };
   return h(
     Page,
     { label: "Oncall incidents" },

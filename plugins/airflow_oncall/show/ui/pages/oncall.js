@@ -19,7 +19,29 @@ import { useMe } from "./me.js";
 const VIEWS = { "": "Incidents", storms: "Storms", learning: "Learning", knowledge: "Knowledge" };
 const DEPLOYMENT_WIDE = ["learning", "knowledge"];
 
+let isSettled = false;
+
 export function Oncall() {
+  return useSettled() ? h(Settled) : h(Page, { label: "Oncall" }, h(Loading, { what: "the page" }));
+}
+
+/**
+ * Airflow draws a page that it has just loaded inside a wrapper, and without it from the next change of the address on. React then
+ * makes the page anew: a menu closes, what was typed is gone. So the address is set to itself before there is anything to lose.
+ */
+function useSettled() {
+  const [, setParams] = Router.useSearchParams();
+  const [mine, setMine] = React.useState(isSettled);
+  React.useEffect(() => {
+    if (isSettled) return;
+    isSettled = true;
+    setParams((last) => last, { replace: true });
+    setMine(true);
+  }, []);
+  return mine;
+}
+
+function Settled() {
   const [params] = Router.useSearchParams();
   const { data: me, failure, reload } = useMe();
   const view = params.get("view") ?? "";
