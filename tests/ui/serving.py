@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.show.api.client import airflow_server
 from tests.ui import airflow_rows, scene
 
+from airflow_oncall.show.mounting import base_path
 from airflow_oncall.store import open_store
 
 
@@ -27,7 +28,8 @@ def main(database: Path, answer: Path) -> None:
     airflow_rows.write(ids, questions)
     with airflow_server(home) as api:
         said = answer.with_suffix(".part")
-        said.write_text(json.dumps({"url": str(api.client.base_url).rstrip("/"), "ids": ids, "questions": questions}))
+        url = str(api.client.base_url).rstrip("/") + base_path()
+        said.write_text(json.dumps({"url": url, "ids": ids, "questions": questions}))
         said.rename(answer)
         sys.stdin.read()
 

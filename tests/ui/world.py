@@ -62,12 +62,13 @@ class World:
 
 
 @contextmanager
-def served(home: Path, database: Path) -> Iterator[World]:
-    """Serve the scene out of ``home``; ``database``: Airflow's own, migrated and empty."""
+def served(home: Path, database: Path, base_path: str = "") -> Iterator[World]:
+    """Serve the scene out of ``home``; ``database``: Airflow's own, migrated and empty; ``base_path``: what all paths begin with."""
     answer, log = home / "serving.json", home / "serving.log"
     inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(("AIRFLOW", "_AIRFLOW"))}
     own = {
         "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1{base_path}",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),

@@ -76,7 +76,8 @@ def test_pages_follow_each_other_also_when_filters_take_several_values(api: Api,
     wanted = [story.failed(replace(SHARD, map_index=number)).id for number in range(2)]
     story.engine_logged()
     wanted += [story.asked().id, story.failed(replace(SHARD, map_index=7)).id]
-    query, seen, cursor = "?dag_id=shards&dag_id=nightly&state=open&state=asked&limit=2", [], ""
+    query, seen = "?dag_id=shards&dag_id=nightly&state=open&state=asked&limit=2", []
+    cursor: str | None = ""
     while cursor is not None:
         page = api.get(f"/incidents{query}&cursor={cursor}").json()
         assert page["total"] in (4, None)
@@ -85,7 +86,7 @@ def test_pages_follow_each_other_also_when_filters_take_several_values(api: Api,
     assert seen == sorted(wanted, reverse=True)
 
 
-def test_pages_follow_each_other_though_though_new_incidents_come_in_between(api: Api, story: Story) -> None:
+def test_pages_follow_each_other_though_new_incidents_come_in_between(api: Api, story: Story) -> None:
     first, second, third = (story.failed(replace(SHARD, map_index=number)) for number in range(3))
     page = api.get("/incidents?limit=2").json()
     assert ([row["id"] for row in page["items"]], page["total"]) == ([third.id, second.id], 3)
