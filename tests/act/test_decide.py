@@ -70,7 +70,13 @@ def test_each_rung_that_forbids_a_repair_escalates_and_says_why(situation: dict[
 def test_what_earlier_outcomes_say_of_the_repair_counts_before_what_the_text_says() -> None:
     decision = decided(chance=0.3, advice="clear_task 30%, escalate 70%")
     assert (decision.probability, decision.verdict) == (0.3, decided(diagnosis=replace(NETWORK, transient_probability=0.3)).verdict)
-    assert "By earlier outcomes: clear_task 30%, escalate 70%." in decision.reasons
+
+
+def test_the_ranking_of_actions_names_earlier_outcomes_only_where_there_are_some() -> None:
+    ranked = "clear_task 30%, escalate 70%"
+    assert f"By the models: {ranked}." in decided(chance=0.3, advice=ranked).reasons
+    seen = decided(chance=0.3, advice=ranked, statistic=Statistic(2.0, 1.0, "task"))
+    assert f"By the models, corrected by earlier outcomes: {ranked}." in seen.reasons
 
 
 @pytest.mark.parametrize(

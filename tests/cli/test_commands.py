@@ -50,6 +50,17 @@ def test_list_for_people_counts_the_incidents(two_failures: Store, oncall: Run, 
     assert "2 incident(s)" in capsys.readouterr().out
 
 
+def test_list_for_people_folds_long_names_and_leaves_nothing_out(
+    deployment: Store, oncall: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ref = TaskRef("nightly", "manual__2026-11-21T03:00:00+00:00", "[bold]load_" + "x" * 200)
+    deployment.intake.record(replace(vendor_was_down, ref=ref))
+    assert oncall("list") == 0
+    column = "".join(line.split("│")[4].strip() for line in capsys.readouterr().out.splitlines() if line.count("│") > 4)
+    assert column == str(ref)
+
+
 def test_show_tells_what_was_seen(two_failures: Store, oncall: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert oncall("show", "1", "--format", "json") == 0
     whole = json.loads(capsys.readouterr().out)

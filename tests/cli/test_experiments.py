@@ -146,8 +146,8 @@ def test_the_shadow_report_for_people_and_programs(laboratory: Store, oncall: Ru
     assert (told["failures"], told["would"]["repair"]["succeeded"], len(told["not_known"])) == (1, 1, 5)
     assert oncall("shadow-report") == 0
     shown = capsys.readouterr().out
-    assert "1 failures were decided about in mode shadow" in shown
-    assert "Of 1 repairs whose re-run is known, 1 would have been right." in shown
+    assert "failures decided about in mode shadow: 1, of which still open: 0." in shown
+    assert "Repairs whose re-run is known: 1, of which right: 1." in shown
     assert "What this cannot tell:" in shown
 
 

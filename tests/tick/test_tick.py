@@ -339,7 +339,7 @@ def test_how_likely_the_repair_is_to_help_is_learned_from_how_earlier_ones_ended
     failed.tick()
     (decision,) = failed.store.reading.decisions(failed.incident.id)
     assert decision.probability == 0.7, "the policy repairs at once, so what waiting would bring does not count"
-    assert "By earlier outcomes: clear_task after a wait 90%, clear_task 70%." in decision.reasons
+    assert "By the models: clear_task after a wait 90%, clear_task 70%." in decision.reasons
     assert [(around.try_number, around.successes, around.failures) for around in failed.brain.circumstances] == [(1, 0, 0)]
 
 

@@ -311,7 +311,7 @@ def _reasons(weighed: _Weighed, reason: str) -> tuple[str, ...]:
         *((f"{weighed.economics}.",) if weighs else ()),
         *((_learned(situation, weighed.kind),) if weighs and situation.statistic else ()),
         *(f"Guard: {line.rstrip('.')}." for line in also),
-        *((f"By earlier outcomes: {situation.advice}.",) if situation.advice else ()),
+        *((f"{_adviser(situation)}: {situation.advice}.",) if situation.advice else ()),
         *(f"Alike: {line}" for line in situation.alike),
         *((f"Severity {situation.severity}.",) if situation.severity else ()),
         *((f"{situation.failed_repairs} repair(s) failed with the same cause before.",) if situation.failed_repairs else ()),
@@ -321,6 +321,12 @@ def _reasons(weighed: _Weighed, reason: str) -> tuple[str, ...]:
 
 def _minutes(span: timedelta) -> str:
     return f"{span / timedelta(minutes=1):.0f} min" if span >= timedelta(minutes=1) else "less than a minute"
+
+
+def _adviser(situation: Situation) -> str:
+    """Whose ranking of the actions it is."""
+    has_outcomes = situation.statistic or situation.alike_statistics
+    return "By the models, corrected by earlier outcomes" if has_outcomes else "By the models"
 
 
 def _basis(weighed: _Weighed) -> dict[str, Any]:

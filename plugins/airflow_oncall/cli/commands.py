@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from airflow_oncall.cli.terminal import command, complain, print_json
 from airflow_oncall.errors import OnCallError
@@ -37,11 +38,13 @@ def list_incidents(args: argparse.Namespace) -> int:
     if args.format == "json":
         print_json([_plain(incident) for incident in incidents])
         return 0
-    table = Table("id", "state", "category", "task instance", "try", "since (UTC)", "last", title=f"{len(incidents)} incident(s)")
+    names = ("id", "state", "category", "task instance", "try", "since (UTC)", "last")
+    table = Table(*(Column(name, overflow="fold") for name in names), title=f"{len(incidents)} incident(s)")
     for one in incidents:
         since = f"{one.opened_at:%Y-%m-%d %H:%M:%S}"
         state = f"{one.state} (storm {one.storm_id})" if one.storm_id else str(one.state)
-        table.add_row(str(one.id), state, one.category or "", str(one.ref), str(one.try_number), since, one.detail)
+        cells = (str(one.id), state, one.category or "", str(one.ref), str(one.try_number), since, one.detail)
+        table.add_row(*map(Text, cells))
     Console().print(table)
     return 0
 

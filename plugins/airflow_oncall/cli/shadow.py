@@ -27,9 +27,9 @@ def shadow(args: argparse.Namespace) -> int:
 
 def _print(out: Console, found: ShadowReport) -> None:
     days = f"{found.since:%Y-%m-%d} to {found.until:%Y-%m-%d}"
-    out.print(Text(f"{days}: {found.failures} failures were decided about in mode shadow, {found.still_open} of them are still open."))
+    out.print(Text(f"{days}: failures decided about in mode shadow: {found.failures}, of which still open: {found.still_open}."))
     if found.self_healed:
-        out.print(Text(f"{found.self_healed} more were healed by Airflow's own retries; nothing would have been done."))
+        out.print(Text(f"Healed by Airflow's own retries, so that nothing would have been done: {found.self_healed}."))
     if not found.failures:
         return
     out.print(_table("it would", found.would))
@@ -53,7 +53,7 @@ def _table(first: str, rows: Mapping[str, Hits]) -> Table:
 
 def _told(repairs: Hits, savings: Savings) -> list[str]:
     known = repairs.succeeded + repairs.failed
-    lines = [f"Of {known} repairs whose re-run is known, {repairs.succeeded} would have been right."]
+    lines = [f"Repairs whose re-run is known: {known}, of which right: {repairs.succeeded}."]
     if savings.runs and savings.minutes_without is not None and savings.minutes_with is not None:
         lines.append(
             f"They took {savings.minutes_without:g} min to succeed (median); with us it would have been {savings.minutes_with:g} min. "

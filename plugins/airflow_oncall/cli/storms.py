@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from airflow_oncall.capture.redact import redact
@@ -26,7 +26,8 @@ def list_storms(args: argparse.Namespace) -> int:
     if args.format == "json":
         print_json([asdict(storm) | {"progress": asdict(store.storms.progress(storm))} for storm in found])
         return 0
-    table = Table("id", "state", "cause", "members", "held", "probe", "since (UTC)", "last", title=f"{len(found)} storm(s)")
+    names = ("id", "state", "cause", "members", "held", "probe", "since (UTC)", "last")
+    table = Table(*(Column(name, overflow="fold") for name in names), title=f"{len(found)} storm(s)")
     for storm in found:
         table.add_row(*map(Text, _cells(storm)))
     Console().print(table)
