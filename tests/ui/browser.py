@@ -141,14 +141,21 @@ class Reader:
         named = self.find(f"{inside}//label[starts-with(normalize-space(), '{label}')]")
         return self.driver.find_element(By.ID, str(named.get_attribute("for")))
 
-    def picture(self, name: str) -> None:
-        """Keep what the page looks like, all of it."""
+    @contextmanager
+    def window(self, width: int, height: int = HEIGHT) -> Iterator[None]:
+        """Inside, the window has this size."""
+        self.driver.set_window_size(width, height)
+        yield
+        self.driver.set_window_size(WIDTH, HEIGHT)
+
+    def picture(self, name: str, width: int = WIDTH) -> None:
+        """Keep what the page looks like in a window of this width, all of it."""
+        self.driver.set_window_size(width, HEIGHT)
         height = self.driver.execute_script(
             "return Math.max(...[...document.querySelectorAll('main, body, #root')].map((one) => one.scrollHeight)) + 120"
         )
-        self.driver.set_window_size(WIDTH, min(max(int(height), HEIGHT), 4000))
-        self.driver.save_screenshot(str(self.pictures / f"{name}.png"))
-        self.driver.set_window_size(WIDTH, HEIGHT)
+        with self.window(width, min(max(int(height), HEIGHT), 4000)):
+            self.driver.save_screenshot(str(self.pictures / f"{name}.png"))
 
     def serious_violations(self, axe: str, root: str) -> list[Any]:
         """What axe-core holds serious or critical below an element; ``axe``: its source."""

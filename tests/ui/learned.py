@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 
 from tests.show.api.story import Story
 
-from airflow_oncall.incident import Decision, ModelVersion, Outcome, OutcomeKind, State, TaskRef, Verdict
+from airflow_oncall.act.assignment import REPAIRED
+from airflow_oncall.act.decide import HOLDOUT
+from airflow_oncall.incident import Decision, Diagnosis, Evidence, ModelVersion, OutcomeKind, State, TaskRef, Verdict
 from airflow_oncall.store.experiments import Experiment
 from airflow_oncall.store.records import now
 
@@ -21,6 +23,12 @@ CONFUSED = {
 }
 
 
+TRIAL, ARMS = "wait-or-not", ("clear_task", "clear_with_delay")
+MEMORY_ARMS = ("retry_with_more_memory", "clear_task")
+WOULD = (Verdict.AUTO, Verdict.ASK, Verdict.AUTO, Verdict.ESCALATE)
+RATE_LIMITED = Diagnosis("rate_limit", 0.9, True, 0.8, evidence=("429 Too Many Requests",))
+
+
 def learned(story: Story) -> None:
     """A model's versions, and an experiment."""
     for place, (version, accuracy) in enumerate(VERSIONS.items()):
@@ -28,9 +36,9 @@ def learned(story: Story) -> None:
         story.store.models.register(_version(version, accuracy, trained))
         if version != "v1":
             story.store.models.promote("triage", version, actor="ada", reason="better everywhere")
-    begun = now() - timedelta(days=10)
-    arms = ("clear_task", "clear_with_delay")
-    story.store.experiments.start(Experiment("wait-or-not", "rate_limit", arms, "thompson", "ada", begun))
+    begun = now() - timedelta(days=14)
+    story.store.experiments.start(Experiment(TRIAL, "rate_limit", ARMS, "thompson", "ada", begun))
+    story.store.experiments.start(Experiment("not-begun", "memory_exhaustion", MEMORY_ARMS, "hash", "ada", begun))
 
 
 def _version(version: str, accuracy: float, trained: datetime) -> ModelVersion:
@@ -46,11 +54,33 @@ def _version(version: str, accuracy: float, trained: datetime) -> ModelVersion:
 
 
 def watched(story: Story, number: int) -> None:
-    """A failure that was left alone, because the system only watched; it succeeded without us."""
-    incident = story.diagnosed(story.failed(TaskRef("nightly", f"watched-{number}", "load_orders"), fingerprint=f"watched-{number}"))
-    basis = {"would_be": str(Verdict.AUTO if number % 3 else Verdict.ASK), "attempts": 1, "minutes": 4.0}
+    """A failure that was left alone, because the system only watched; people ran it again, and it mostly succeeded."""
+    ref = TaskRef("nightly", f"watched-{number}", "load_orders")
+    incident = story.diagnosed(story.failed(ref, happened_at=now(), fingerprint=f"watched-{number}"))
+    basis = {"would_be": str(WOULD[number % len(WOULD)]), "attempts": 1, "minutes": 4.0}
     reasons = ("nothing is done in mode shadow",)
     decision = Decision(incident.id, 1, Verdict.OBSERVE, "clear_task", 1, 0.8, reasons, mode="shadow", basis=basis)
     left = story.store.ledger.decided(incident, decision, State.OBSERVED, 900, 1)
-    outcome = Outcome(incident.id, OutcomeKind.SUCCESS, now(), 2)
-    story.store.ledger.ended(left, outcome, [], State.RESOLVED, None, "it succeeded without us")
+    if number % 5 == 0:
+        again = Evidence(message="it failed again", duration=300.0)
+        story.failed(ref, fingerprint=f"watched-{number}", try_number=2, happened_at=now() + timedelta(minutes=20), evidence=again)
+    else:
+        story.ended(left, OutcomeKind.SUCCESS, minutes=45)
+
+
+def drawn(story: Story, number: int) -> None:
+    """Three failures whose repair was drawn: one of each arm of the experiment, one repaired and one left out to measure the gain."""
+    for arm in ARMS:
+        end = OutcomeKind.SUCCESS if (number % 6 if arm == ARMS[1] else number % 2) else OutcomeKind.FAILED_SAME
+        _drawn(story, f"{arm}-{number}", f"{TRIAL}/{arm}", end, arm)
+    _drawn(story, f"repaired-{number}", REPAIRED, OutcomeKind.SUCCESS if number % 4 else OutcomeKind.FAILED_SAME)
+    _drawn(story, f"left-out-{number}", HOLDOUT, OutcomeKind.SUCCESS if number % 3 == 0 else OutcomeKind.FAILED_SAME)
+
+
+def _drawn(story: Story, run: str, arm: str, end: OutcomeKind, action: str = ARMS[0]) -> None:
+    incident = story.diagnosed(story.failed(TaskRef("nightly", run, "load_orders"), fingerprint="rate-limited"), RATE_LIMITED)
+    is_left_out = arm == HOLDOUT
+    verdict, state = (Verdict.OBSERVE, State.OBSERVED) if is_left_out else (Verdict.AUTO, State.ACTING)
+    decision = Decision(incident.id, 1, verdict, action, 1, 0.8, ("it was drawn",), mode="auto", basis={"severity": "medium"}, arm=arm)
+    decided = story.store.ledger.decided(incident, decision, state, 0, 1)
+    story.ended(decided, end, minutes=40 if is_left_out else 6)

@@ -10,15 +10,13 @@ from itertools import count
 
 from tests.cast import vendor_was_down
 from tests.show.api.story import LEASE, TIMED_OUT, Story
-from tests.ui.learned import learned, watched
+from tests.ui.learned import drawn, learned, watched
 
 from airflow_oncall.incident import (
-    ActionState,
+    UNKNOWN,
     Diagnosis,
     Evidence,
     Incident,
-    Label,
-    Outcome,
     OutcomeKind,
     State,
     TaskRef,
@@ -29,10 +27,13 @@ from airflow_oncall.knowledge.entry import read_entry
 from airflow_oncall.store import records
 from airflow_oncall.store.records import Clock, now
 from airflow_oncall.store.sql import Store
+from airflow_oncall.store.suggestions import Suggested
 
 RUN = "manual__2026-11-21"
 ASKED = ("to_approve", "to_reject", "to_answer_twice", "for_somebody_else", "to_look_at")
 """Incidents about which a person is asked, one question each."""
+LONG = TaskRef("nightly", f"{RUN}-{'r' * 200}", f"load_{'x' * 240}", 1234)
+"""As long as Airflow lets names be."""
 PLAIN = ("to_comment_on", "to_call_wrong", "to_close", "to_close_too_late", "to_write_down")
 HOSTILE = (
     "<img src=x onerror=\"window.hacked='img'\"><script>window.hacked='script'</script>\n"
@@ -42,6 +43,7 @@ HOSTILE = (
 MEMORY = Diagnosis("memory_exhaustion", 0.88, False, 0.3, evidence=("java.lang.OutOfMemoryError: Java heap space",))
 CODE = Diagnosis("code_error", 0.97, False, 0.02, evidence=("KeyError: 'customer'",), decided_by="model", model_version="v3")
 DATABASE = Diagnosis("database_connectivity", 0.93, True, 0.9, evidence=("FATAL: sorry, too many clients already",), decided_by="rules")
+STRANGE = Diagnosis(UNKNOWN, 0.31, None, 0.4, anomaly=True, decided_by="nobody")
 CAUSES = (TIMED_OUT, MEMORY, DATABASE, CODE)
 ENDS = (OutcomeKind.SUCCESS, OutcomeKind.SUCCESS, OutcomeKind.SUCCESS, OutcomeKind.FAILED_SAME)
 DAYS = 26
@@ -75,6 +77,8 @@ def write(store: Store) -> dict[str, int]:
     for day in range(12, 0, -1):
         with earlier(days=day):
             watched(story, day)
+        with earlier(days=day, minutes=90):
+            drawn(story, day)
     Book(store, "ada").add(
         read_entry({"name": "vendor-503", "category": "network_timeout", "fingerprint": "vendor-503", "actions": ["clear_task"]})
     )
@@ -107,29 +111,11 @@ def _past(story: Story, number: int) -> None:
         story.decided(diagnosed, Verdict.ESCALATE, State.ESCALATED)
         return
     story.decided(diagnosed, Verdict.AUTO, State.ACTING)
-    _repaired(story, story.now(incident.id), ENDS[(number // 2) % len(ENDS)])
+    story.ended(story.released(incident), ENDS[(number // 2) % len(ENDS)])
 
 
 def _claimed(story: Story, incident: Incident) -> Incident:
     return story.store.queue.claim(incident.id, LEASE) or incident
-
-
-def _repaired(story: Story, incident: Incident, end: OutcomeKind) -> None:
-    ledger = story.store.ledger
-    action = ledger.open_action(incident.id)
-    assert action is not None
-    verifying = ledger.acted(_claimed(story, incident), action, ActionState.DONE, "cleared, one attempt granted", State.VERIFYING, 0)
-    outcome = Outcome(incident.id, end, now(), incident.try_number + 1, action.id, "seen in Airflow")
-    helped = end is OutcomeKind.SUCCESS
-    label = Label(incident.id, "outcome", str(end), "airflow", now())
-    ledger.ended(
-        verifying,
-        outcome,
-        [label],
-        State.RESOLVED if helped else State.ESCALATED,
-        None,
-        "the task instance succeeded" if helped else "it failed again",
-    )
 
 
 def _named(story: Story) -> dict[str, int]:
@@ -142,16 +128,29 @@ def _named(story: Story) -> dict[str, int]:
             story.store.queue.release(found[name])
     found["of_shards"] = story.diagnosed(story.failed(TaskRef("shards", RUN, "work", 3))).id
     found["hostile"] = story.diagnosed(_hostile(story), replace(TIMED_OUT, evidence=(HOSTILE[:300],))).id
+    found["suggested"] = _suggested(story).id
+    found["long"] = story.diagnosed(story.failed(LONG, fingerprint="long", evidence=Evidence(message="M" * 1000, traceback="T" * 1000))).id
     with earlier(days=1):
         repaired = story.diagnosed(story.failed(TaskRef("nightly", RUN, "load_orders"), happened_at=now() - timedelta(minutes=9)))
         story.decided(repaired, Verdict.AUTO, State.ACTING)
     with earlier(hours=23):
-        _repaired(story, story.now(repaired.id), OutcomeKind.SUCCESS)
+        story.ended(story.released(repaired), OutcomeKind.SUCCESS)
     return found | {"repaired": repaired.id}
 
 
 def _told(story: Story, ref: TaskRef) -> Incident:
     return story.decided(story.diagnosed(story.failed(ref), MEMORY), Verdict.ESCALATE, State.ESCALATED, "critical")
+
+
+def _suggested(story: Story) -> Incident:
+    """A failure that nothing here knows, about which a language model was asked."""
+    ref = TaskRef("nightly", f"{RUN}-suggested", "load_orders")
+    evidence = Evidence(message="grblx quota of tenant 7 is used up", traceback="grblx: quota of tenant 7 is used up, resets at 04:00 UTC")
+    incident = story.diagnosed(story.failed(ref, fingerprint="grblx-quota", evidence=evidence), STRANGE)
+    why = "The service refuses further calls until its quota is reset.\n<b>Probably</b> the backfill of this night used it up."
+    steps = ["Wait until 04:00 UTC.", "Ask the owner of tenant 7 for a larger quota: https://grblx.example/" + "quota-" * 60]
+    story.store.suggestions.put(Suggested("grblx-quota", "rate_limit", why, steps, "test-model", "", now()))
+    return story.decided(incident, Verdict.ESCALATE, State.ESCALATED, "medium")
 
 
 def _hostile(story: Story) -> Incident:

@@ -46,7 +46,7 @@ def asked_elsewhere(visitor: Reader) -> list[str]:
     [
         ("/plugin/oncall", "nightly › load_orders"),
         ("/plugin/oncall?view=learning", "Confusion of v3"),
-        (f"{INSTANCE}/plugin/oncall-task", "Earlier incidents of this task"),
+        (f"{INSTANCE}/plugin/oncall-task", "Other incidents of this task"),
         ("/dags/nightly/plugin/oncall-dag", "Rate limit"),
         ("/", "open incidents"),
     ],
@@ -66,7 +66,7 @@ def test_links_lead_to_pages_that_are_there(visitor: Reader, below: World) -> No
     visitor.sees("Oncall incident", "a")
     assert urlsplit(visitor.driver.current_url).path == f"{BASE}{INSTANCE}"
     visitor.follow("Oncall incident")
-    visitor.sees("Earlier incidents of this task")
+    visitor.sees("Other incidents of this task")
 
 
 def test_the_task_instances_own_link_leads_to_the_incident(visitor: Reader, below: World) -> None:

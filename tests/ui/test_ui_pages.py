@@ -33,17 +33,35 @@ PAGES = {
         "repaired",
     ),
     "incident-asked": Seen("/plugin/oncall?incident=", ("Question", "Approve", "Reject", "Feedback"), "to_look_at"),
+    "incident-suggested": Seen(
+        "/plugin/oncall?incident=",
+        ("Suggested by a language model", "not checked", "Nobody has checked this", "<b>Probably</b>", "Steps it suggests", "test-model"),
+        "suggested",
+    ),
+    "incident-long": Seen("/plugin/oncall?incident=", ("Similar incidents", "[1234]", "Show all (600 more characters)"), "long"),
     "storms": Seen("/plugin/oncall?view=storms", ("database_connectivity at db1",)),
     "storm": Seen("/plugin/oncall?view=storms&storm=1", ("By state", "shards › work [3]")),
     "learning": Seen(
         "/plugin/oncall?view=learning",
-        ("Success per action", "Reliability of decisions", "Confusion of v3", "Drift", "wait-or-not", "What repairs would have saved"),
+        (
+            *("Success per action", "Reliability of decisions", "Confusion of v3", "Drift", "What repairs gain over none"),
+            *("9 of 12 succeeded within the hour", "percentage points (95 %:", "not-begun", "no result yet"),
+            *("wait-or-not", "best so far: clear with delay", "83 % of 12", "What repairs would have saved", "with repairs"),
+        ),
     ),
     "knowledge": Seen("/plugin/oncall?view=knowledge&entry=vendor-503", ("History", "heap-space")),
-    "task-tab": Seen(TASK, ("Timeline", "Earlier incidents of this task")),
+    "task-tab": Seen(TASK, ("Timeline", "Other incidents of this task")),
     "dag-tab": Seen("/dags/nightly/plugin/oncall-dag", ("Record of the last 30 days", "Policy", "By category", "Rate limit")),
     "dashboard": Seen("/", ("On-call", "open incidents", "questions waiting", "mode ")),
 }
+
+
+NARROW = 800
+IN_A_NARROW_WINDOW = ("incidents", "incident-long", "incident-suggested", "learning", "storm", "knowledge", "task-tab", "dag-tab")
+MEASURED = """
+const page = document.querySelector("[data-oncall]");
+return [page.scrollWidth - page.clientWidth, [...page.querySelectorAll("td")].map((cell) => cell.getBoundingClientRect().width)];
+"""
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -55,6 +73,40 @@ def test_a_page_shows_what_it_is_for_to_everybody(name: str, theme: str, reader:
     for text in texts:
         reader.sees(text, OURS)
     reader.picture(f"{name}-{theme}")
+    assert reader.serious_violations(axe, OURS) == []
+    assert reader.errors() == []
+
+
+@pytest.mark.parametrize("name", IN_A_NARROW_WINDOW)
+def test_nothing_is_cut_off_in_a_narrow_window_however_long_names_are(name: str, reader: Reader, world: World) -> None:
+    path, texts, incident = PAGES[name]
+    reader.sign_in("ada", "dark")
+    reader.open(path + (str(world.ids[incident]) if incident else ""), texts[0])
+    for text in texts:
+        reader.sees(text, OURS)
+    reader.picture(f"{name}-narrow-dark", NARROW)
+    with reader.window(NARROW):
+        cut_off, widths = reader.driver.execute_script(MEASURED)
+    assert cut_off <= 0
+    assert all(width < NARROW * 0.7 for width in widths), "a cell leaves no room for those beside it"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/plugin/oncall", ("Nobody has to decide anything.", "There was none in this time.", "Nothing yet.", "No incident fits.")),
+        ("/plugin/oncall?view=storms", ("There was no storm yet",)),
+        ("/plugin/oncall?view=learning", ("No action was seen to its end yet.",)),
+        ("/dags/oncall_triage/plugin/oncall-dag", ("There was none in this time.", "No incident fits.")),
+    ],
+)
+def test_where_nothing_happened_yet_the_pages_say_so(path: str, told: tuple[str, ...], theme: str, reader: Reader, axe: str) -> None:
+    reader.sign_in("zoe", theme)
+    reader.open(path, told[0])
+    for text in told:
+        reader.sees(text, OURS)
+    reader.picture(f"nothing-{path.rstrip('/').rsplit('/', 1)[-1].replace('?view=', '-')}-{theme}")
     assert reader.serious_violations(axe, OURS) == []
     assert reader.errors() == []
 

@@ -20,8 +20,8 @@ from airflow_oncall.store.sql import Store
 
 ROOT = Path(__file__).parents[3]
 PASSWORD = "an open sesame"
-PEOPLE = {"ada": "admin", "olga": "op", "uma": "user", "vic": "viewer", "lena": "user", "nemo": "user"}
-"""By name the role; lena may see and edit the DAG ``nightly`` only, nemo none at all."""
+PEOPLE = {"ada": "admin", "olga": "op", "uma": "user", "vic": "viewer", "lena": "user", "nemo": "user", "zoe": "viewer"}
+"""By name the role; lena may see and edit the DAG ``nightly`` only, nemo none at all, zoe sees ``oncall_triage`` only."""
 DAGS = ("nightly", "shards", "oncall_triage")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
-ONLY: dict[str, frozenset[str]] = {"lena": frozenset({"nightly"}), "nemo": frozenset()}
+ONLY: dict[str, frozenset[str]] = {"lena": frozenset({"nightly"}), "nemo": frozenset(), "zoe": frozenset({"oncall_triage"})}
 """By user the DAGs that exist for them; everybody else has what the role gives."""
 
 

@@ -8,7 +8,22 @@ from datetime import timedelta
 
 from tests.cast import broken_dag_file, vendor_was_down
 
-from airflow_oncall.incident import Decision, Diagnosis, Evidence, Incident, LogEvent, Occurrence, State, TaskRef, Verdict
+from airflow_oncall.incident import (
+    ActionState,
+    Decision,
+    Diagnosis,
+    Evidence,
+    Incident,
+    Label,
+    LogEvent,
+    Occurrence,
+    Outcome,
+    OutcomeKind,
+    State,
+    TaskRef,
+    Verdict,
+)
+from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
 LEASE = timedelta(minutes=5)
@@ -88,6 +103,18 @@ class Story:
         storm_id = self.now(members[0].id).storm_id
         assert storm_id is not None
         return storm_id
+
+    def ended(self, incident: Incident, end: OutcomeKind, minutes: int = 0) -> None:
+        """What was decided about it was done, or it was left alone, and so many minutes later it was seen to end so."""
+        ledger, claimed, action = self.store.ledger, self._claimed(incident), self.store.ledger.open_action(incident.id)
+        if action is not None:
+            claimed = ledger.acted(claimed, action, ActionState.DONE, "cleared, one attempt granted", State.VERIFYING, 0)
+        seen_at = now() + timedelta(minutes=minutes)
+        outcome = Outcome(incident.id, end, seen_at, incident.try_number + 1, action.id if action else None, "seen in Airflow")
+        helped = end is OutcomeKind.SUCCESS
+        state, detail = (State.RESOLVED, "the task instance succeeded") if helped else (State.ESCALATED, "it failed again")
+        label = Label(incident.id, "outcome" if action else "outcome_without_us", str(end), "airflow", now())
+        ledger.ended(claimed, outcome, [label], state, None, detail)
 
     def released(self, incident: Incident) -> Incident:
         """Triage has let go of it."""

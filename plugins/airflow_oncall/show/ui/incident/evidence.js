@@ -67,7 +67,7 @@ function Logged({ event }) {
     h(
       Ui.Flex,
       { gap: 2, mb: 1, align: "center", fontSize: "sm", wrap: "wrap" },
-      h(Tag, { name: event.source }),
+      h(Tag, { name: event.source, text: event.source }),
       event.severity && h(Tag, { name: event.severity, colour: "orange" }),
       h(Moment, { at: event.happened_at }),
       event.count > 1 && counted(event.count, "record"),

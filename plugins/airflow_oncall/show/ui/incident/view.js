@@ -86,7 +86,7 @@ function facts(incident, isEmbedded) {
     [runId ? "DAG" : "What", runId ? h(To, { to: dagPage(dagId) }, dagId) : dagId],
     ["DAG run", runId && h(To, { to: runPage(incident) }, runId)],
     ["Task instance", isTask && taskId && !isEmbedded && h(To, { to: taskPage(incident) }, subject(incident))],
-    ["Log", isTask && taskId && h(To, { to: taskPage(incident, tryNumber) }, `of try ${tryNumber}`)],
+    ["Log", isTask && taskId && tryNumber > 0 && h(To, { to: taskPage(incident, tryNumber) }, `of try ${tryNumber}`)],
     [
       "Storm",
       incident.storm && h(To, { to: viewPage("storms", { storm: incident.storm.id }) }, `#${incident.storm.id}: ${incident.storm.cause}`),

@@ -26,7 +26,8 @@ export function IncidentList({ filters, change, label = "Incidents", turn = 0, l
     null,
     h(Trouble, { failure, again: reload }),
     !data && !failure && h(Loading, { what: "incidents" }),
-    data && data.items.length === 0 && h(Nothing, null, data.next_cursor ? "None of those looked through so far fits; there are older ones." : "No incident fits."),
+    data?.items.length === 0 &&
+      h(Nothing, null, data.next_cursor ? "None of those looked through so far fits; there are older ones." : "No incident fits."),
     data && data.items.length > 0 && h(Incidents, { rows: data.items, label, isBusy: isLoading }),
     data && h(Pages, { data, filters, change }),
   );
@@ -38,20 +39,25 @@ export function Incidents({ rows, label, isBusy }) {
 }
 
 function cells(row) {
-  const certain = row.probability === null ? "" : ` ${percent(row.probability)}`;
+  const certain = row.probability !== null && h(Ui.Box, { as: "span", whiteSpace: "nowrap" }, percent(row.probability));
   return [
     h(To, { to: incidentPage(row.id), "aria-label": `Incident ${row.id}` }, `#${row.id}`),
-    h(Ui.Box, { minW: "10rem" }, subject(row), h(Ui.Text, { fontSize: "xs", color: "fg.muted" }, origin(row))),
+    h(
+      Ui.Box,
+      { minW: "10rem", maxW: "22rem", overflowWrap: "anywhere" },
+      h(Ui.Box, { lineClamp: 3, overflowWrap: "anywhere", title: subject(row) }, subject(row)),
+      h(Ui.Box, { lineClamp: 2, overflowWrap: "anywhere", title: origin(row), fontSize: "xs", color: "fg.muted" }, origin(row)),
+    ),
     h(State, { state: row.state }),
-    row.category ? `${title(row.category)}${certain}` : "",
+    row.category && h("span", null, title(row.category), " ", certain),
     h(Severity, { severity: row.severity }),
     h(
       "div",
       null,
       h(When, { at: row.opened_at }),
-      h(Ui.Text, { fontSize: "xs", color: "fg.muted" }, "changed ", h(When, { at: row.updated_at })),
+      h(Ui.Text, { fontSize: "xs", color: "fg.muted", whiteSpace: "nowrap" }, "changed ", h(When, { at: row.updated_at })),
     ),
-    h(Ui.Box, { minW: "9rem", maxW: "30rem", lineClamp: 2, title: row.detail }, row.detail),
+    h(Ui.Box, { minW: "9rem", maxW: "24rem", lineClamp: 3, overflowWrap: "anywhere", title: row.detail }, row.detail),
   ];
 }
 
@@ -61,7 +67,7 @@ function Pages({ data, filters, change }) {
   return h(
     Ui.Flex,
     { as: "nav", "aria-label": "Pages of incidents", gap: 3, mt: 3, align: "center", fontSize: "sm", color: "fg.muted" },
-    isFirst && h("span", null, all),
+    isFirst && data.items.length > 0 && h("span", null, all),
     !isFirst && h(Ui.Button, { size: "xs", variant: "outline", onClick: () => change({ cursor: "" }) }, "Newest"),
     data.next_cursor && h(Ui.Button, { size: "xs", variant: "outline", onClick: () => change({ cursor: data.next_cursor }) }, "Older"),
   );

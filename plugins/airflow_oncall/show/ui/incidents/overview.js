@@ -42,7 +42,7 @@ export function Tiles({ data }) {
     h(Tile, { name: "Open now", value: data.open }),
     h(Tile, { name: "Opened", value: data.opened }),
     h(Tile, { name: "Repairs that helped", value: percent(data.repair_rate), note: "of those whose end was seen" }),
-    h(Tile, { name: "Time to repair", value: minutes(repaired), note: `without a repair ${minutes(without)}` }),
+    h(Tile, { name: "Time to repair", value: minutes(repaired), note: without !== null && `without a repair ${minutes(without)}` }),
     h(Tile, { name: "Attempts saved", value: data.attempts_saved, note: "tries that would only have failed again" }),
   );
 }
@@ -53,17 +53,17 @@ function Causes({ data }) {
     { min: "11rem" },
     h(Counts, { name: "By category", counts: data.by_category, parameter: "category" }),
     h(Counts, { name: "By severity", counts: data.by_severity, parameter: "severity" }),
-    h(Counts, { name: "By source", counts: data.by_source, parameter: "source" }),
+    h(Counts, { name: "By source", counts: data.by_source, parameter: "source", shown: String }),
   );
 }
 
-function Counts({ name, counts, parameter }) {
+function Counts({ name, counts, parameter, shown = title }) {
   const largest = Object.entries(counts).slice(0, LARGEST);
   const line = ([value, number]) =>
     h(
       Ui.Flex,
       { as: "li", key: value, justify: "space-between", gap: 3, fontSize: "sm" },
-      h(To, { to: viewPage("", { [parameter]: value, open: "any", within: "30d" }) }, title(value)),
+      h(To, { to: viewPage("", { [parameter]: value, open: "any", within: "30d" }) }, shown(value)),
       h("span", null, number),
     );
   return h(

@@ -15,6 +15,11 @@ export function Drift() {
   });
 }
 
+/** A figure with a remark; in words where there is none. */
+function told(value, shown, remark = "") {
+  return `${value === null ? "too few incidents to tell" : shown(value)}${remark ? ` (${remark})` : ""}`;
+}
+
 function Figures({ drift }) {
   return h(
     "div",
@@ -32,11 +37,13 @@ function Figures({ drift }) {
     h(Facts, {
       facts: [
         ["Since", h(Moment, { at: drift.since })],
-        ["Mix of categories", `stability index ${figure(drift.mix)} (another mix above ${figure(drift.most_mix)})`],
-        ["Never seen before", `${percent(drift.unseen)} of the incidents (too many above ${percent(drift.most_unseen)})`],
-        ["Repairs that helped", `${percent(drift.success_since)}, before that ${percent(drift.success_before)}`],
+        ["Mix of categories", told(drift.mix, (mix) => `stability index ${figure(mix)}`, `another mix above ${figure(drift.most_mix)}`)],
+        [
+          "Never seen before",
+          told(drift.unseen, (share) => `${percent(share)} of the incidents`, `too many above ${percent(drift.most_unseen)}`),
+        ],
+        ["Repairs that helped", told(drift.success_since, percent, `before that ${told(drift.success_before, percent)}`)],
       ],
     }),
-    h(Nothing, null, "A dash: too few incidents to tell."),
   );
 }

@@ -10,7 +10,10 @@ import { Intervals } from "../plots/intervals.js";
 
 const COLUMNS = [
   "It would",
-  ...["Decisions", "Succeeded", "Failed", "Not known", "Right", "Expected"].map((name) => ({ name, isNumber: true })),
+  ...["Decisions", "Re-run succeeded", "Re-run failed", "Not known", "Share that succeeded", "Expected"].map((name) => ({
+    name,
+    isNumber: true,
+  })),
 ];
 const DAYS = 30;
 
@@ -51,11 +54,13 @@ function Report({ report }) {
         h(Small, null, "What repairs would have saved"),
         h(Facts, {
           facts: [
-            ["Failures", `${report.failures}, of which ${report.still_open} are open and ${report.self_healed} healed by themselves`],
-            ["Time to repair", `${minutes(savings.minutes_with)}, as it was ${minutes(savings.minutes_without)}`],
+            ["Failures", report.failures],
+            ["Still open", report.still_open],
+            ["Healed by Airflow's retries", `${report.self_healed}, which are not counted above`],
+            ["Time to repair", `${minutes(savings.minutes_with)} with repairs, ${minutes(savings.minutes_without)} as it was`],
             ["Hours saved", figure(savings.hours_saved)],
-            ["Minutes spent in vain", figure(savings.attempt_minutes_spent)],
-            ["Minutes of tries saved", figure(savings.attempt_minutes_saved)],
+            ["Spent on wrong repairs", `${figure(savings.attempt_minutes_spent)} min of tries`],
+            ["Spared by telling people", `${figure(savings.attempt_minutes_saved)} min of tries`],
           ],
         }),
       ),

@@ -1,4 +1,4 @@
-/** The tab of a task instance: its newest incident in full, and those of the same task before. */
+/** The tab of a task instance: its newest incident in full, and the others of the same task. */
 
 import { h } from "../host.js";
 import { LIVE, useLive } from "../hooks.js";
@@ -31,8 +31,8 @@ export function TaskTab({ dagId, runId, taskId, mapIndex }) {
     history.data &&
       h(
         Panel,
-        { title: "Earlier incidents of this task" },
-        others.length ? h(Incidents, { rows: others, label: "Earlier incidents of this task" }) : h(Nothing, null, "There is none."),
+        { title: "Other incidents of this task" },
+        others.length ? h(Incidents, { rows: others, label: "Other incidents of this task" }) : h(Nothing, null, "There is none."),
       ),
   );
 }

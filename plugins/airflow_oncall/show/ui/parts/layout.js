@@ -14,7 +14,7 @@ export function Panel({ title, more, children }) {
     h(
       Ui.Flex,
       { justify: "space-between", align: "center", gap: 3, mb: 3, wrap: "wrap" },
-      h(Ui.Heading, { as: "h2", id, size: "md" }, title),
+      h(Ui.Heading, { as: "h2", id, size: "md", minW: 0, overflowWrap: "anywhere" }, title),
       more,
     ),
     children,

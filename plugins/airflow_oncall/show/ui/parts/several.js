@@ -34,7 +34,7 @@ export function Several({ label, any, values: known, choices, onChange }) {
         { bg: "bg", pe: values.length ? 14 : 8, title: chosen || undefined },
         h(
           Ui.Box,
-          { as: "span", truncate: true, minW: 0, textAlign: "start" },
+          { as: "span", truncate: true, minW: 0, textAlign: "start", color: "fg" },
           values.length > 1 ? `${values.length}: ${chosen}` : chosen || any,
         ),
       ),

@@ -1,6 +1,8 @@
-/** Tables that scroll by themselves and can be scrolled with the keyboard. */
+/** Tables that scroll by themselves and can be scrolled with the keyboard. Long texts wrap, so that no cell hides those beside it. */
 
 import { h, Ui } from "../host.js";
+
+const WIDEST = "26rem";
 
 /**
  * @param {{label: string, columns: Array<{name: string, isNumber?: boolean}|string>, rows: Array<{key: any, cells: any[]}>, isBusy?: boolean}} given
@@ -42,9 +44,8 @@ export function Table({ label, columns, rows, isBusy = false }) {
                   key: heads[place].name,
                   textAlign: heads[place].isNumber ? "end" : "start",
                   verticalAlign: "top",
-                  overflowWrap: "anywhere",
                 },
-                cell,
+                h(Ui.Box, { display: "inline-block", maxW: WIDEST, whiteSpace: "normal", overflowWrap: "break-word" }, cell),
               ),
             ),
           ),

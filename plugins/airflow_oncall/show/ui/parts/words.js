@@ -23,13 +23,9 @@ const STATE_COLOURS = {
 };
 const SEVERITY_COLOURS = { low: "gray", medium: "yellow", high: "orange", critical: "red" };
 
-/** @param {{name: string, colour?: string}} given */
-export function Tag({ name, colour = "gray" }) {
-  return h(
-    Ui.Badge,
-    { colorPalette: colour, bg: "colorPalette.subtle", color: "fg", variant: "subtle", whiteSpace: "nowrap" },
-    words(name),
-  );
+/** @param {{name: string, colour?: string, text?: string}} given `text`: what is shown instead of the name's words */
+export function Tag({ name, colour = "gray", text = words(name) }) {
+  return h(Ui.Badge, { colorPalette: colour, bg: "colorPalette.subtle", color: "fg", variant: "subtle", whiteSpace: "nowrap" }, text);
 }
 
 /** State of an incident or a storm. */
@@ -54,7 +50,8 @@ export function Moment({ at }) {
 
 /** A link to a page of Airflow, ours among them. @param {{to: string, children?: any}} given */
 export function To({ to, children, ...more }) {
-  return h(Ui.Link, { asChild: true, color: "fg.info", textDecoration: "underline", ...more }, h(Router.Link, { to }, children));
+  const looks = { display: "inline", overflowWrap: "anywhere", color: "fg.info", textDecoration: "underline" };
+  return h(Ui.Link, { asChild: true, ...looks, ...more }, h(Router.Link, { to }, children));
 }
 
 /** A heading inside a panel. */

@@ -2,6 +2,7 @@
 
 import { h } from "../host.js";
 import { labelled, linear, ticks } from "../lib/scale.js";
+import { Nothing } from "../parts/layout.js";
 import { Figure, INK, Label, Mark } from "./figure.js";
 
 const WIDTH = 640;
@@ -19,6 +20,11 @@ const DATES = 8;
 
 /** @param {{days: Array<{day: string, opened: number, resolved: number, self_healed: number, escalated: number}>}} given */
 export function Days({ days }) {
+  const isEmpty = days.every((day) => SERIES.every(([name]) => day[name] === 0));
+  return isEmpty ? h(Nothing, null, "There was none in this time.") : h(Plot, { days });
+}
+
+function Plot({ days }) {
   const marks = ticks(Math.max(...days.flatMap((day) => SERIES.map(([name]) => day[name])), 1));
   const x = linear([0, days.length], [LEFT, WIDTH - RIGHT]);
   const y = linear([0, marks.at(-1)], [HEIGHT - BOTTOM, 8]);
