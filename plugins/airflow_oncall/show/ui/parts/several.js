@@ -95,7 +95,7 @@ export function SeveralOfMany({ label, any, values: known, offered, typed, onTyp
         ),
       ),
     ),
-    values.length > 0 && h(Chosen, { label, values, onChange: put }),
+    values.length > 0 && h(Chosen, { label, values: known, onChange }),
   );
 }
 
@@ -103,10 +103,11 @@ export function SeveralOfMany({ label, any, values: known, offered, typed, onTyp
 function useChosen(known, onChange) {
   const [own, setOwn] = React.useState(undefined);
   const put = (values) => {
-    setOwn((last) => last && values);
+    setOwn(values);
     onChange(values);
   };
-  return { values: own ?? known, put, meanwhile: (isOpen) => setOwn(isOpen ? known : undefined) };
+  const meanwhile = (isOpen) => setOwn((last) => (isOpen ? (last ?? known) : undefined)); // told of later than a quick first choice
+  return { values: own ?? known, put, meanwhile };
 }
 
 function Items({ kind, items }) {
