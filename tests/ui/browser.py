@@ -176,7 +176,9 @@ class Reader:
         try:
             WebDriverWait(self.driver, SECONDS, 0.1).until(lambda _: condition())
         except TimeoutException as error:
-            raise AssertionError(f"{message}; the page says:\n{self.text()[:3000]}") from error
+            said = self.text()
+            shown = said if len(said) <= 6000 else f"{said[:3000]}\n[...]\n{said[-3000:]}"
+            raise AssertionError(f"{message}; {self.driver.current_url} says:\n{shown}") from error
 
 
 def button(name: str) -> str:

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { asked, changed, fieldOf, filtersOf, isFiltered, momentOf } from "../../../plugins/airflow_oncall/show/ui/lib/query.js";
+import { asked, changed, chosenAfter, fieldOf, filtersOf, isFiltered, momentOf } from "../../../plugins/airflow_oncall/show/ui/lib/query.js";
 
 const NOON = Date.parse("2026-11-21T12:00:00Z");
 
@@ -37,4 +37,14 @@ test("a date field and UTC are the same moment, whatever the zone", () => {
   assert.equal(momentOf(fieldOf("2026-11-21T10:30:00.000Z")), "2026-11-21T10:30:00.000Z");
   assert.equal(fieldOf("no date"), "");
   assert.equal(momentOf("nonsense"), "");
+});
+
+test("a choice is added to one that the list does not show yet", () => {
+  assert.deepEqual(chosenAfter(["critical"], [], ["low"]), ["critical", "low"]);
+  assert.deepEqual(chosenAfter(["critical"], ["critical"], ["critical", "low"]), ["critical", "low"]);
+});
+
+test("what is taken back goes, also while another choice is on its way", () => {
+  assert.deepEqual(chosenAfter(["critical", "low"], ["critical"], []), ["low"]);
+  assert.deepEqual(chosenAfter(["low", "high"], ["low", "high"], ["high"]), ["high"]);
 });

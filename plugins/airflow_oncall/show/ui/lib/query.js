@@ -57,6 +57,15 @@ export function asked(filters, now) {
   return wanted;
 }
 
+/**
+ * What is chosen after a choice that was made by what was shown, which an earlier choice may not have reached yet.
+ * @param {string[]} chosen the newest choice @param {string[]} shown what the list went by @param {string[]} next what it makes of it
+ */
+export function chosenAfter(chosen, shown, next) {
+  const kept = chosen.filter((one) => next.includes(one) || !shown.includes(one));
+  return [...kept, ...next.filter((one) => !shown.includes(one) && !kept.includes(one))];
+}
+
 /** Whether anything is filtered. @param {Record<string, any>} filters */
 export function isFiltered(filters) {
   const others = ["storm_id", "q", "since", "until", "within"];

@@ -1,13 +1,13 @@
 /** Fields that take several values, any of which fits. */
 
 import { h, React, Ui } from "../host.js";
+import { chosenAfter } from "../lib/query.js";
 
 const LABEL = { fontSize: "xs", color: "fg.muted", fontWeight: "medium" };
 
 /**
- * Some of a list that is known.
+ * Some of a list that is known. `any`: what is shown while nothing is chosen; `choices`: value and what is shown.
  * @param {{label: string, any: string, values: string[], choices: Record<string, string>, onChange: (values: string[]) => void}} given
- *   `any`: what is shown while nothing is chosen; `choices`: value and what is shown
  */
 export function Several({ label, any, values: known, choices, onChange }) {
   const { values, put, meanwhile } = useChosen(known, onChange);
@@ -102,18 +102,20 @@ export function SeveralOfMany({ label, any, values: known, offered, typed, onTyp
 /** While the list is open its reader's choice counts: the address, which the values come from, follows it a moment later. */
 function useChosen(known, onChange) {
   const [own, setOwn] = React.useState(undefined);
-  const put = (values) => {
-    setOwn(values);
-    onChange(values);
+  const values = own ?? known;
+  const newest = React.useRef(values);
+  React.useLayoutEffect(() => void (newest.current = values));
+  const put = (next) => {
+    newest.current = chosenAfter(newest.current, values, next); // of two quick choices the second is made before the first is drawn
+    setOwn(newest.current);
+    onChange(newest.current);
   };
   const meanwhile = (isOpen) => setOwn((last) => (isOpen ? (last ?? known) : undefined)); // told of later than a quick first choice
-  return { values: own ?? known, put, meanwhile };
+  return { values, put, meanwhile };
 }
 
 function Items({ kind, items }) {
-  return items.map((item) =>
-    h(kind.Item, { item, key: item.value, overflowWrap: "anywhere" }, item.label, h(kind.ItemIndicator)),
-  );
+  return items.map((item) => h(kind.Item, { item, key: item.value, overflowWrap: "anywhere" }, item.label, h(kind.ItemIndicator)));
 }
 
 /** What is chosen, each to be taken back. */
