@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import takewhile
 
 from airflow_oncall.act import assignment, killswitch
 from airflow_oncall.act.actions.base import Impossible, PlanContext
@@ -172,10 +173,14 @@ class Situations:
         return round(timedelta(seconds=duration) / timedelta(minutes=1), 3) if duration is not None else None
 
 
-def _outlasted(tries: Sequence[Occurrence]) -> timedelta:
-    """How long a task instance kept failing with the cause of its newest try while Airflow itself retried it."""
-    retried = [one.happened_at for one in tries if one.will_retry and one.fingerprint == tries[-1].fingerprint]
-    return max(tries[-1].happened_at - retried[0], timedelta(0)) if retried else timedelta(0)
+def _outlasted(tries: Sequence[Occurrence]) -> timedelta | None:
+    """How long a task instance kept failing with the cause of its newest try, which said one, while Airflow itself retried it."""
+    if not tries or not tries[-1].evidence.text:
+        return None
+    newest = tries[-1]
+    in_a_row = takewhile(lambda one: one.will_retry, reversed(tries[:-1]))  # not those before an earlier repair
+    alike = [one.happened_at for one in in_a_row if one.fingerprint == newest.fingerprint]
+    return max(newest.happened_at - alike[-1], timedelta(0)) if alike else None
 
 
 def _in_wave(situation: Situation, policy: Policy) -> Situation:

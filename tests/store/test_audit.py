@@ -20,7 +20,7 @@ from tests.databases import Databases
 from airflow_oncall.store import audit as audit_module
 from airflow_oncall.store import audit_log, retention, schema
 from airflow_oncall.store.audit import chain, note
-from airflow_oncall.store.audit_log import AuditLog, erase
+from airflow_oncall.store.audit_log import AuditLog, erase, rows_about
 from airflow_oncall.store.engine import engine_for, transaction
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
@@ -116,6 +116,14 @@ def test_a_forged_row_between_two_is_named(told: Store) -> None:
     assert (found.row, found.problem) == (20, "it was inserted")
 
 
+@pytest.mark.parametrize("what", ["audit cut", "audit erased"])
+def test_a_row_that_was_made_to_speak_of_the_log_itself_is_named(told: Store, what: str) -> None:
+    tamper(told, change(3, what=what, detail={"through": 1}))
+    tamper(told, change(4, what=what, detail={}))
+    found = told.audit.verify()
+    assert (found.row, found.problem) == (3, "it was changed")
+
+
 def test_of_two_wrong_rows_the_first_is_named(told: Store) -> None:
     tamper(told, change(5, actor="mallory"))
     tamper(told, change(2, detail={}, salt=""))
@@ -155,7 +163,7 @@ def test_what_a_failed_transaction_did_is_not_told(store: Store) -> None:
 
 def test_erased_details_leave_the_chain_whole(told: Store) -> None:
     with transaction(told.engine) as connection:
-        assert erase(connection, [2, 4], "ann") == 2
+        assert erase(connection, rows_about([2, 4]), "ann") == 2
     found = told.audit.verify()
     assert (found.rows, found.erased, found.problem) == (7, 2, "")
     assert [row.detail for row in told.audit.rows(limit=9, incident_id=2)] == [{}]

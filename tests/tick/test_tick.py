@@ -88,6 +88,22 @@ def test_what_airflows_own_retries_met_is_counted_against_the_next_run_of_the_sa
     assert "Airflow's own retries failed with the same cause, over 10 min." in decision.reasons
 
 
+def test_retries_before_an_earlier_repair_do_not_count_again(scene: Scene) -> None:
+    proven(scene)
+    long_ago = now() - timedelta(hours=5)
+    scene.notice(replace(ORDERS_FAILED, will_retry=True, happened_at=long_ago))
+    scene.notice(replace(ORDERS_FAILED, try_number=2, happened_at=long_ago))
+    for _ in range(2):
+        scene.airflow.fail(ORDERS, retries=1)
+        scene.airflow.schedule()
+    scene.airflow.fail(ORDERS)
+    scene.notice(replace(ORDERS_FAILED, try_number=3, happened_at=now()))
+    scene.tick()
+    decision = scene.store.reading.decision(scene.incident.id)
+    assert decision is not None
+    assert not [reason for reason in decision.reasons if "own retries" in reason]
+
+
 def test_a_retry_that_failed_of_something_else_says_nothing(scene: Scene) -> None:
     proven(scene)
     scene.notice(replace(ORDERS_FAILED, will_retry=True, fingerprint="disk-full", happened_at=now() - timedelta(minutes=10)))

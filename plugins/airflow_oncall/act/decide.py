@@ -145,9 +145,9 @@ class _Weighed:
         return max(self.auto, self.economics.break_even, unproven)
 
     @property
-    def has_outlasted(self) -> bool:
-        """Whether Airflow ran the same again already, in vain."""
-        return _has_outlasted(self.situation, self.kind)
+    def outlasted(self) -> timedelta | None:
+        """For how long Airflow ran the same again already, in vain."""
+        return _outlasted(self.situation, self.kind)
 
     @property
     def helps(self) -> str:
@@ -166,14 +166,14 @@ def _weigh(situation: Situation, policy: Effective) -> _Weighed:
 def _probability(situation: Situation, policy: Effective, kind: str) -> float:
     failed = situation.failed_repairs
     # What outlasted retries is given time before the first repair; where that was in vain, the retries count as well.
-    counted = failed + (1 if failed and _has_outlasted(situation, kind) else 0)
+    counted = failed + (1 if failed and _outlasted(situation, kind) is not None else 0)
     factor = policy.policy.after_failure.probability_factor**counted
     return round(posterior(_before(situation, kind), situation.statistic) * factor, 4)
 
 
-def _has_outlasted(situation: Situation, kind: str) -> bool:
+def _outlasted(situation: Situation, kind: str) -> timedelta | None:
     """Airflow's own retries are re-runs that failed; what they failed of is gone where a storm's probe was seen to succeed."""
-    return bool(situation.outlasted) and kind in RERUNS and not situation.in_wave
+    return situation.outlasted if kind in RERUNS and not situation.in_wave else None
 
 
 def _before(situation: Situation, kind: str) -> float:
@@ -233,7 +233,7 @@ def _wait(weighed: _Weighed) -> int:
     first = max(rule.wait_seconds if rule else 0, situation.planned_wait) * after.wait_factor**failed
     again = after.wait_seconds * after.wait_factor ** (failed - 1) if failed else 0
     # What is not over after ten minutes is hardly over in the next second: it gets as long again.
-    outlasted = min(situation.outlasted.total_seconds(), after.wait_seconds) if weighed.has_outlasted else 0
+    outlasted = min(weighed.outlasted.total_seconds(), after.wait_seconds) if weighed.outlasted else 0
     return int(min(max(first, again, outlasted), 86_400))
 
 
@@ -269,7 +269,7 @@ def _doubt(weighed: _Weighed) -> str | None:
     if asked:
         return asked
     rule = weighed.policy.rule(situation.diagnosis.category)
-    if rule and not rule.repeat and (situation.failed_repairs or weighed.has_outlasted):
+    if rule and not rule.repeat and (situation.failed_repairs or weighed.outlasted is not None):
         failed = "A repair" if situation.failed_repairs else "Airflow's own retry"
         return f"{failed} failed with the same cause already, and such trouble is over at once or stays"
     if weighed.probability < weighed.bar:
@@ -315,12 +315,15 @@ def _reasons(weighed: _Weighed, reason: str) -> tuple[str, ...]:
         *(f"Alike: {line}" for line in situation.alike),
         *((f"Severity {situation.severity}.",) if situation.severity else ()),
         *((f"{situation.failed_repairs} repair(s) failed with the same cause before.",) if situation.failed_repairs else ()),
-        *((f"Airflow's own retries failed with the same cause, over {_minutes(situation.outlasted)}.",) if weighed.has_outlasted else ()),
+        *_in_vain(weighed.outlasted),
     )
 
 
-def _minutes(span: timedelta) -> str:
-    return f"{span / timedelta(minutes=1):.0f} min" if span >= timedelta(minutes=1) else "less than a minute"
+def _in_vain(outlasted: timedelta | None) -> tuple[str, ...]:
+    if outlasted is None:
+        return ()
+    span = f"{outlasted / timedelta(minutes=1):.0f} min" if outlasted >= timedelta(minutes=1) else "less than a minute"
+    return (f"Airflow's own retries failed with the same cause, over {span}.",)
 
 
 def _adviser(situation: Situation) -> str:
@@ -344,7 +347,7 @@ def _basis(weighed: _Weighed) -> dict[str, Any]:
             "outcomes": asdict(situation.statistic) if situation.statistic else None,
             "alike": asdict(alike) if (alike := situation.alike_statistics.get(weighed.kind)) else None,
             "failed_repairs": situation.failed_repairs,
-            "outlasted_seconds": situation.outlasted.total_seconds() if weighed.has_outlasted else 0,
+            "outlasted_seconds": weighed.outlasted.total_seconds() if weighed.outlasted is not None else None,
         },
         "bar": weighed.bar if weighed.bar <= 1 else None,
         "auto": weighed.auto,

@@ -62,8 +62,8 @@ class Situation:
 
     failed_repairs: int = 0
     """Repairs of this incident after which it failed with the same cause."""
-    outlasted: timedelta = timedelta(0)
-    """How long it kept failing with the same cause while Airflow retried it; zero where Airflow did not."""
+    outlasted: timedelta | None = None
+    """How long it kept failing with the same cause while Airflow retried it; ``None`` where Airflow did not."""
     chance: float | None = None
     """P(the action resolves it), as the confidence model has it."""
     statistic: Statistic | None = None

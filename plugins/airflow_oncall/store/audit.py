@@ -49,9 +49,13 @@ def write_pending(connection: Connection) -> None:
 
 
 def name_dag(connection: Connection, incident_ids: Sequence[int]) -> None:
-    """Have rows about these incidents, which are about to be deleted, name their DAG: nothing else tells it then. No hash is over it."""
+    """Have rows about these incidents, which are about to be deleted, name their DAG: nothing else tells it then. No hash is over it.
+
+    Rows that name one are of an incident that was purged before: SQLite gives ids again.
+    """
     of_incident = select(incidents.c.dag_id).where(incidents.c.id == audit.c.incident_id).scalar_subquery()
-    connection.execute(update(audit).where(audit.c.incident_id.in_(incident_ids), audit.c.salt != "").values(dag_id=of_incident))
+    unnamed = (audit.c.incident_id.in_(incident_ids), audit.c.dag_id.is_(None), audit.c.salt != "")
+    connection.execute(update(audit).where(*unnamed).values(dag_id=of_incident))
 
 
 def chain(previous: str, rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, exists, func, select, update
 
 from airflow_oncall.store.audit import BEGINNING, CUT, ERASED, HEAD, digest_of, hash_of, note
 from airflow_oncall.store.engine import transaction
@@ -172,9 +172,9 @@ class _Check:
         if not row["salt"]:
             self.emptied[row["id"]] = Problem(row["id"], "its detail was taken out, and no later row says so")
         elif row["what"] == ERASED:
-            self.erased += sum(self.emptied.pop(number, None) is not None for number in row["detail"]["rows"])
-        elif row["what"] == CUT and (self.cut is None or row["detail"]["through"] > self.cut["through"]):
-            self.cut = row["detail"]
+            self.erased += sum(self.emptied.pop(number, None) is not None for number in self._said(row, "rows").get("rows", ()))
+        elif row["what"] == CUT and (cut := self._said(row, "through", "hash")) and (not self.cut or cut["through"] > self.cut["through"]):
+            self.cut = cut
         self.known = "" if row["hash"] == self.known else self.known
         self.rows, self.before, self.last = self.rows + 1, row["prev_hash"], row
 
@@ -188,6 +188,10 @@ class _Check:
             gone = f"no row has the hash {self.known}: the log was written anew, or that hash is of another store"
             return Verified(self.rows, self.erased, self.head, None, gone)
         return Verified(self.rows, self.erased, self.head)
+
+    def _said(self, row: Any, *names: str) -> Mapping[str, Any]:
+        """What a row says of the log itself; nothing where somebody else wrote or changed it."""
+        return row["detail"] if self._own(row) is None and {*names} <= {*row["detail"]} else {}
 
     def _own(self, row: Any) -> Problem | None:
         if not row["hash"]:
@@ -221,10 +225,15 @@ class _Check:
         return bool(self.cut) and gap.after < oldest and (gap.row <= self.cut["through"] or gap.follows == self.cut["hash"])
 
 
-def erase(connection: Connection, incident_ids: Sequence[int], actor: str) -> int:
-    """Take out what rows about these incidents tell, and leave a row that says which; the number of rows."""
-    mine = (audit.c.incident_id.in_(incident_ids), audit.c.salt != "")
-    erased = list(connection.execute(update(audit).where(*mine).values(detail={}, salt="", dag_id=None).returning(audit.c.id)).scalars())
+def rows_about(incident_ids: Sequence[int]) -> ColumnElement[bool]:
+    """Rows about incidents that are there: one that names a DAG is of an incident that was purged, and SQLite gives ids again."""
+    return audit.c.incident_id.in_(incident_ids) & audit.c.dag_id.is_(None)
+
+
+def erase(connection: Connection, which: ColumnElement[bool], actor: str) -> int:
+    """Take out what these rows tell, and leave a row that says which they were; their number."""
+    told = update(audit).where(which, audit.c.salt != "").values(detail={}, salt="", dag_id=None)
+    erased = list(connection.execute(told.returning(audit.c.id)).scalars())
     if erased:
         note(connection, actor, ERASED, {"rows": sorted(erased)})
     return len(erased)

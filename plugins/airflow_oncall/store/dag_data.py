@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, or_, select
 
 from airflow_oncall.store.audit import note
-from airflow_oncall.store.audit_log import erase
+from airflow_oncall.store.audit_log import erase, rows_about
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.knowledge import forget_words, quotable
 from airflow_oncall.store.records import now
@@ -97,7 +97,7 @@ class DagData:
                 return 0
             ids = [row.id for row in chosen]
             self._forget_words(connection, sorted(_fingerprints(connection, ids)), _lines(connection, ids), actor, gone)
-            gone.audit += erase(connection, ids, actor)
+            gone.audit += erase(connection, rows_about(ids), actor)
             Rollups(self._engine).take_out(connection, ids)
             for table in belonging():
                 gone.rows += connection.execute(delete(table).where(table.c.incident_id.in_(ids))).rowcount
@@ -108,13 +108,13 @@ class DagData:
 
     def _purged(self, dag_id: str, actor: str, gone: Deleted) -> None:
         """Take out what is left of incidents that were purged, ending with what it is found by."""
-        about = select(audit.c.incident_id).where(audit.c.dag_id == dag_id).distinct().limit(AT_ONCE)
+        named = select(audit.c.id).where(audit.c.dag_id == dag_id, audit.c.salt != "").order_by(audit.c.id).limit(AT_ONCE)
         while True:
             with transaction(self._engine) as connection:
-                ids = connection.execute(about).scalars().all()
-                gone.audit += erase(connection, ids, actor)
-            if not ids:
+                erased = erase(connection, audit.c.id.in_(connection.execute(named).scalars().all()), actor)
+            if not erased:
                 break
+            gone.audit += erased
         query = select(dag_fingerprints).where(dag_fingerprints.c.dag_id == dag_id).order_by(dag_fingerprints.c.id).limit(AT_ONCE)
         while True:
             with transaction(self._engine) as connection:
@@ -162,7 +162,8 @@ class DagData:
 
 def _belonging_to(ids: Sequence[int]) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     """Where else there is something about these incidents."""
-    return ((table, table.c.incident_id.in_(ids)) for table in (*belonging(), audit))
+    yield from ((table, table.c.incident_id.in_(ids)) for table in belonging())
+    yield audit, rows_about(ids)
 
 
 def _alike(found: Sequence[str]) -> Iterator[tuple[Table, ColumnElement[bool]]]:

@@ -32,11 +32,7 @@ export function Several({ label, any, values: known, choices, onChange }) {
       h(
         Ui.Select.Trigger,
         { bg: "bg", pe: values.length ? 14 : 8, title: chosen || undefined },
-        h(
-          Ui.Box,
-          { as: "span", truncate: true, minW: 0, textAlign: "start", color: "fg" },
-          values.length > 1 ? `${values.length}: ${chosen}` : chosen || any,
-        ),
+        h(Ui.Box, { as: "span", truncate: true, minW: 0, textAlign: "start", color: "fg" }, values.length > 1 ? `${values.length}: ${chosen}` : chosen || any),
       ),
       h(
         Ui.Select.IndicatorGroup,
@@ -99,18 +95,22 @@ export function SeveralOfMany({ label, any, values: known, offered, typed, onTyp
   );
 }
 
-/** While the list is open its reader's choice counts: the address, which the values come from, follows it a moment later. */
+/** While the list is open its reader's choice counts: the address, which the values come from, follows it a moment later. Else the address. */
 function useChosen(known, onChange) {
   const [own, setOwn] = React.useState(undefined);
+  const isOpen = React.useRef(false);
   const values = own ?? known;
   const newest = React.useRef(values);
   React.useLayoutEffect(() => void (newest.current = values));
   const put = (next) => {
-    newest.current = chosenAfter(newest.current, values, next); // of two quick choices the second is made before the first is drawn
-    setOwn(newest.current);
+    setOwn((newest.current = chosenAfter(newest.current, values, next))); // a quick second choice is made before the first is drawn
     onChange(newest.current);
   };
-  const meanwhile = (isOpen) => setOwn((last) => (isOpen ? (last ?? known) : undefined)); // told of later than a quick first choice
+  React.useEffect(() => void (isOpen.current || setOwn(undefined)), [known.join("\n")]);
+  const meanwhile = (opens) => {
+    isOpen.current = opens;
+    setOwn((last) => (opens ? (last ?? known) : undefined)); // told of later than a quick first choice
+  };
   return { values, put, meanwhile };
 }
 
