@@ -109,10 +109,89 @@ def test_a_spark_task_that_is_started_again_is_no_trouble_and_its_last_try_is() 
     "line",
     [
         "2026-11-20 04:05:06,000 WARNING shop: first way failed (ModuleNotFoundError(\"No module named 'fast'\")), using the second",
-        '{"timestamp": "2026-11-20T04:05:06Z", "level": "warning", "event": "KeyError: 1", "logger": "shop"}',
+        '{"timestamp": "2026-11-20T04:05:06Z", "level": "warning", "event": "no price: KeyError: 1", "logger": "shop"}',
         '2026-11-20 04:05:06.000 UTC [7] LOG:  background worker "replication" (PID 8) exited with exit code 1',
     ],
 )
 def test_an_exception_or_exit_code_that_is_mentioned_below_the_level_of_errors_is_no_trouble(line: str) -> None:
-    assert records([line]) == []
-    assert len(records([line.replace("WARNING", "ERROR").replace('"warning"', '"error"').replace("LOG:", "ERROR:")])) == 1
+    assert records([line, DONE]) == []
+    error = line.replace("WARNING", "ERROR").replace('"warning"', '"error"').replace("LOG:", "ERROR:")
+    assert records([error, DONE]) == [error]
+
+
+POSTGRES = "2026-11-20 04:05:06.000 UTC [1] "
+SERVER_LINES = (
+    POSTGRES + "LOG:  startup process (PID 28) exited with exit code 1",
+    POSTGRES + "LOG:  aborting startup due to startup process failure",
+    POSTGRES + "LOG:  archive command failed with exit code 1",
+    POSTGRES + 'WARNING:  archiving write-ahead log file "000000010000000000000001" failed too many times, will try again later',
+)
+KILLED = tuple(
+    f"2026-11-20 04:05:06,000 {told} exited with code {code}"
+    for told in ("INFO container loader", "WARNING kubelet: container")
+    for code in (134, 137, 139)
+)
+THE_WAY_OUT_FAILED = (
+    "ERROR db: Connection refused; giving up after retrying 5 times",
+    "ERROR app: ConnectionError: not retrying",
+    "ERROR app: MemoryError (retrying is disabled)",
+    "ERROR app: attempt 2 of 5 failed, no more tries: Connection refused",
+    "CRITICAL app: OutOfMemoryError: Java heap space, retrying failed too",
+    "FATAL loader: No space left on device, skipped 40 files",
+    "FATAL db: falling back failed: could not connect to server: Connection refused",
+    POSTGRES + "PANIC:  could not write to file: No space left on device, data set aside is lost",
+    "SEVERE: No space left on device, retrying",
+    '{"timestamp": "2026-11-20T04:05:06Z", "level": "critical", "event": "No space left on device, skipped 40 files", "logger": "shop"}',
+)
+
+
+@pytest.mark.parametrize("line", [*SERVER_LINES, *KILLED, *THE_WAY_OUT_FAILED])
+def test_a_failure_is_told_whatever_its_program_says_besides_and_whatever_follows(line: str) -> None:
+    assert records([line, DONE]) == [line]
+
+
+@taken_by
+@pytest.mark.parametrize(
+    "line", ["ERROR:db:Connection refused; giving up after retrying 5 times", "CRITICAL:db:disk is full, skipped 4 files"]
+)
+def test_a_failure_is_told_where_another_program_took_the_line(taken: Taken, line: str) -> None:
+    assert records([taken(line), taken(DONE)]) == [taken(line)]
+
+
+def test_an_exception_while_retrying_is_told() -> None:
+    lines = ["2026-11-20 04:05:06,000 ERROR app: Exception while retrying", *TRACEBACK[:2], "MemoryError"]
+    assert records([*lines, DONE]) == ["\n".join(lines)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-11-20 04:05:06,000 WARNING celery.worker: PermissionError: [Errno 13] Permission denied: '/x'",
+        "2026-11-20 04:05:06 | WARNING | shop.load:post:7 - KeyError: 'amount'",
+        "WARNING plugins: ModuleNotFoundError: No module named 'x'",
+        '{"timestamp": "2026-11-20T04:05:06Z", "level": "warning", "event": "no price: KeyError: 1", "logger": "shop"}',
+    ],
+)
+def test_a_program_whose_last_words_warn_of_an_exception_went_down_with_it(line: str) -> None:
+    assert records([DONE, line]) == [line]
+    assert records([DONE, line, "", "  "]) == [line]
+    assert records([line, DONE]) == []
+
+
+@pytest.mark.parametrize(
+    "raised", ["psycopg.OperationalError: connection failed: FATAL:  sorry, too many connections", "MemoryError", "OSError: disk is full"]
+)
+def test_a_trouble_that_has_a_name_is_told_also_where_python_only_warns_of_it(raised: str) -> None:
+    lines = ["2026-11-20 04:05:06,000 WARNING shop: no ledger", *TRACEBACK[:2], raised]
+    assert records([*lines, DONE]) == ["\n".join(lines)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-11-20 04:05:06,000 WARNING db: connection failed: FATAL:  the database system is starting up; retrying in 5 s",
+        "2026-11-20 04:05:06,000 ERROR shop: RESOURCE_EXHAUSTED: Quota exceeded, retrying in 5 s",
+    ],
+)
+def test_a_program_that_tries_again_is_believed_whatever_it_quotes(line: str) -> None:
+    assert records([line, DONE]) == []

@@ -1,6 +1,6 @@
 """Whether the program that logged a record dealt with the trouble itself, by what it says then and what follows.
 
-What is set aside here was told together with its way out. Where that way fails too, the program says so in a record of its own.
+What is set aside here was told together with its way out. Where that way fails too, the program says so, there or in another record.
 """
 
 from __future__ import annotations
@@ -9,14 +9,20 @@ import re
 from functools import lru_cache
 
 from airflow_oncall.capture.logs.prefixes import PREFIX, STAMP
-from airflow_oncall.capture.logs.scanner import Block
+from airflow_oncall.capture.logs.scanner import Block, levels
 from airflow_oncall.capture.logs.signatures import Signature
 
 _WORDS = (
-    *(b"trying again", b"retrying", b"will retry", b"will be retried", b"; again in", b", again in", b"left for the next", b"no state yet"),
-    *(b"going on with", b"falling back", b"set aside", b", skipped", b"skipped:", b"; default ", b"using default", b"; next address"),
-    *(b", taking the second", b"second address answered", b", starting another", b"not there yet"),
+    *(b"trying again", b"retrying", b"will retry", b"will be retried", b"; again in", b", again in", b"not there yet"),
+    *(b"going on with", b"falling back", b"set aside", b", skipped", b"skipped:", b"; default ", b"using default"),
 )
+_ENDED = re.compile(
+    rb"\b(?:giving up|gave up|not retrying|no more|after retrying|retrying (?:is |has |was )?(?:failed|disabled)|falling back failed"
+    rb"|exhausted|while retrying|is lost)\b"
+)
+"""The way out failed, or there is none. ``RESOURCE_EXHAUSTED`` is the name of a trouble and says nothing of it."""
+_LAST_LEVELS = frozenset({b"CRITICAL", b"FATAL", b"PANIC", b"SEVERE"})
+"""Levels of a program that does not go on."""
 _ATTEMPT = re.compile(rb"\b(?:attempt|try|retry) (\d+)(?:(?: of |/| out of )(\d+)|(?=[:)]))")
 """A try that is counted, with or without the number of all."""
 _WENT_ON = re.compile(rb"\b(?:(?:attempt|try|retry) \d|(?:re)?connected|succeeded|success|finished|done|completed?|recovered|answered)\b")
@@ -44,19 +50,24 @@ def is_handled(block: Block, record: tuple[int, int], line: bytes, signature: Si
 
     ``line``: its first one, as the program itself wrote it. ``end``: that of what follows in the block.
     """
-    lower = line.lower()
-    if any(words in lower for words in _WORDS):
+    goes_on = _goes_on(line)
+    if goes_on and any(words in line.lower() for words in _WORDS):
         return True
     if _is_caught(block, record, line, signature):
         return bool(_SAYS_MORE.search(block, record[1], end))  # a program's last words are no warning
-    return _is_tried_again(block, record[1], line, end)
+    return goes_on and _is_tried_again(block, record[1], line, end)
+
+
+def _goes_on(line: bytes) -> bool:
+    return not _ENDED.search(line.lower()) and _LAST_LEVELS.isdisjoint(levels(line)[:1])
 
 
 def _is_caught(block: Block, record: tuple[int, int], line: bytes, signature: Signature) -> bool:
+    if not (signature.generic or signature.mentioned):
+        return False  # what has a name is trouble, whoever catches it
     if _WARNED.match(line):
         return block.find(b"Traceback (most recent", *record) >= 0
-    says_little = signature.generic or signature.mentioned
-    return says_little and bool(_WARNED_IN_JAVA.match(line)) and block.find(b"\n\tat ", *record) >= 0
+    return bool(_WARNED_IN_JAVA.match(line)) and block.find(b"\n\tat ", *record) >= 0
 
 
 def _is_tried_again(block: Block, behind: int, line: bytes, end: int) -> bool:

@@ -26,23 +26,30 @@ _QUIET = re.compile(
 """Levels at which nobody reports trouble."""
 
 _LEVEL = re.compile(
-    rb"(?:^|[\]}| -])(INFO|LOG|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE|PANIC)(?=[ :\]|-])|(?<=\"level\": \")(?:info|warning)(?=\")"
+    rb"(?:^|[\]}| -])(INFO|LOG|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE|PANIC)(?=[ :\]|-])"
+    rb"|\"level\": ?\"(info|warning|error|critical|fatal|severe|panic)\""
 )
-_BY_THE_WAY = frozenset({b"INFO", b"LOG", b"WARNING", b""})
-"""Levels of a program that goes on; LOG is PostgreSQL's, the last one is JSON's."""
+_BY_THE_WAY = frozenset({b"INFO", b"LOG"})
+"""Levels of a program that goes on; LOG is PostgreSQL's."""
 _SAYS_LEVEL = re.compile(rb"INFO|WARNING|LOG: |\"info\"|\"warning\"")
 _CAPTURED = re.compile(rb"task\.std(?:out|err)|logging_mixin\.py|[Ss]ubprocess|python_virtualenv|std(?:out|err) [FP] ")
 """Lines that one program took from another: the first level is that of all of them and tells nothing."""
+_FOLLOWS = re.compile(rb"\n\S")
 
 
-def _is_mentioned(line: bytes) -> bool:
-    """Whether the program that wrote the line gave it a level at which it goes on."""
+def levels(line: bytes) -> list[bytes]:
+    """The levels that a line names, in capitals and in their order; those of JSON too."""
+    return [(one[1] or one[2]).upper() for one in _LEVEL.finditer(line)]
+
+
+def _is_mentioned(line: bytes, is_last: bool) -> bool:
+    """Whether the program that wrote the line gave it a level at which it goes on; where it warns, it must have written more."""
     if not _SAYS_LEVEL.search(line):
         return False
-    levels = _LEVEL.findall(line)
-    if levels and _CAPTURED.search(line):
-        del levels[0]
-    return bool(levels) and levels[-1] in _BY_THE_WAY
+    found = levels(line)
+    if found and _CAPTURED.search(line):
+        del found[0]
+    return bool(found) and (found[-1] in _BY_THE_WAY or (found[-1] == b"WARNING" and not is_last))
 
 
 def _is_quiet(line: bytes) -> bool:
@@ -74,8 +81,10 @@ class Scanner:
     def hits(self, block: Block, start: int = 0, end: int | None = None) -> Iterator[Hit]:
         """Hits between ``start`` and ``end``, which are ends of lines, in their order, one a line."""
         # All at once: what runs between two searches pushes the engine's automaton out of the processor's cache, and the other way round.
-        for line_start, line_end, at in list(self._stops(block, start, len(block) if end is None else end)):
-            signature = self.name(bytes(block[max(line_start, at - _NAMED) : min(line_end, at + _NAMED)]))
+        end = len(block) if end is None else end
+        for line_start, line_end, at in list(self._stops(block, start, end)):
+            is_last = not _FOLLOWS.search(block, line_end, end)
+            signature = self.name(bytes(block[max(line_start, at - _NAMED) : min(line_end, at + _NAMED)]), is_last)
             if signature:
                 yield Hit(line_start, line_end, signature, at)
 
@@ -83,14 +92,14 @@ class Scanner:
         """Bounds of the lines that an engine stopped at, before the second look."""
         return ((first, last) for first, last, _ in self._stops(block, start, len(block) if end is None else end))
 
-    def name(self, line: bytes) -> Signature | None:
-        """The signature that names this line best, ``None`` if it is no trouble."""
+    def name(self, line: bytes, is_last: bool = False) -> Signature | None:
+        """The signature that names this line best, ``None`` if it is no trouble. ``is_last``: its program wrote nothing more."""
         places = self._set.Match(line)
         if not places or _is_quiet(line):
             return None
         ordered: list[int] = sorted(places)
         best = self.signatures[ordered[0]]
-        if not best.mentioned or not _is_mentioned(line):
+        if not best.mentioned or not _is_mentioned(line, is_last):
             return best
         return next((one for one in map(self.signatures.__getitem__, ordered) if not one.mentioned), None)
 

@@ -84,7 +84,7 @@ class Signature(BaseModel):
     generic: bool = False
     """It says only that something is wrong; another signature of the same record names it."""
     mentioned: bool = False
-    """Healthy programs mention it too: what they say at level INFO or WARNING, PostgreSQL at LOG, is no trouble then."""
+    """Healthy programs mention it too: what they say at INFO, PostgreSQL at LOG, is no trouble then, nor what they warn of and go on."""
     pattern: Annotated[str, AfterValidator(_expression)]
     match: list[_Line] = Field(min_length=1)
     """Lines that it must find."""
