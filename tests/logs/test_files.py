@@ -37,6 +37,12 @@ def append(path: Path, text: str) -> None:
     quiet(path)
 
 
+@pytest.mark.parametrize("below", ["", 'Traceback (most recent call last):\n  File "load.py", line 7\nKeyError: 7\n'])
+def test_a_warning_is_not_the_last_word_where_the_next_record_is_still_being_written(log: Path, below: str) -> None:
+    log.write_text(f"2026-11-20 04:05:06,000 WARNING shop: no price: KeyError: 7\n{below}{HEALTHY}", encoding="utf-8")
+    assert poller(log).texts() == []
+
+
 def test_a_record_tells_time_signature_place_and_file(log: Path) -> None:
     [record] = [record for batch in poller(log).poll() for record in batch.records]
     assert (record.signature, record.severity) == ("level-error", "ERROR")

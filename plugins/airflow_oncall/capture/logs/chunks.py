@@ -28,6 +28,8 @@ class Chunk:
     block: bytearray
     end: int
     """Behind the last byte of ``block`` that counts."""
+    read: int
+    """Behind the last byte of ``block`` that was read; a record between ``end`` and here is not complete."""
     base: int
     """Bytes of the file in front of the block."""
     encoding: str | None = None
@@ -93,9 +95,9 @@ def _fill(file: Readable, raw: bytearray, filled: int) -> int:
 
 def _chunk(raw: bytearray, filled: int, offset: int, encoding: str | None) -> Chunk:
     if encoding is None:
-        return Chunk(raw, filled, offset)
+        return Chunk(raw, filled, filled, offset)
     block = bytearray(bytes(raw[: filled // 2 * 2]).decode(encoding, "replace").encode("utf-8"))
-    return Chunk(block, len(block), offset, encoding)
+    return Chunk(block, len(block), len(block), offset, encoding)
 
 
 def _complete(chunk: Chunk, file: Readable, is_sealed: bool, settle_seconds: float) -> int:

@@ -171,10 +171,10 @@ class FileSource:
         """The records of a chunk that begins at ``place``; the cursor goes along with them."""
         if chunk.problem:
             reading.problems.append(f"{place.path} {chunk.problem}")
-        hits = list(self.scanner.hits(chunk.block, 0, chunk.end)) if chunk.is_text else []
+        hits = list(self.scanner.hits(chunk.block, 0, chunk.end, chunk.read)) if chunk.is_text else []
         if "try_number" in written_for(place.path):
             hits = unresolved(chunk.block, hits, chunk.end)
-        found, reached = spans(chunk.block, hits, 0, chunk.end), 0
+        found, reached = spans(chunk.block, hits, 0, chunk.end, chunk.read), 0
         while reached < chunk.end:
             few = list(islice(found, BATCH - len(reading.records)))
             reading.records += [self._record(place, chunk, span) for span in few]

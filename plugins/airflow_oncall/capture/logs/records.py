@@ -60,14 +60,17 @@ class Span(NamedTuple):
     """Where in it the signature was found."""
 
 
-def spans(block: Block, hits: Iterable[Hit], start: int = 0, end: int | None = None) -> Iterator[Span]:
-    """The records around ``hits``, in their order; hits of one record are one. What its program deals with itself is left out."""
+def spans(block: Block, hits: Iterable[Hit], start: int = 0, end: int | None = None, read: int | None = None) -> Iterator[Span]:
+    """The records around ``hits``, in their order; hits of one record are one. What its program deals with itself is left out.
+
+    What stands between ``end`` and ``read`` only tells how a program went on.
+    """
     end = len(block) if end is None else end
     for span in _merged(block, hits, start, end):
         line_end = block.find(b"\n", span.start, span.end)
         line = bytes(block[span.start : span.end if line_end < 0 else line_end])
         may_be = may_be_handled(line.translate(None, b"0123456789"))
-        if not (may_be and is_handled(block, (span.start, span.end), _own_part(line), span.signature, end)):
+        if not (may_be and is_handled(block, (span.start, span.end), _own_part(line), span.signature, end if read is None else read)):
             yield span
 
 

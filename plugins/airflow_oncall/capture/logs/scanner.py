@@ -78,12 +78,16 @@ class Scanner:
         patterns = [one.pattern for one in self.signatures]
         self._ends = _fast(patterns) if engine == "fast" else _re2(patterns)
 
-    def hits(self, block: Block, start: int = 0, end: int | None = None) -> Iterator[Hit]:
-        """Hits between ``start`` and ``end``, which are ends of lines, in their order, one a line."""
+    def hits(self, block: Block, start: int = 0, end: int | None = None, read: int | None = None) -> Iterator[Hit]:
+        """Hits between ``start`` and ``end``, which are ends of lines, in their order, one a line.
+
+        What stands between ``end`` and ``read`` only tells that a program wrote more.
+        """
         # All at once: what runs between two searches pushes the engine's automaton out of the processor's cache, and the other way round.
         end = len(block) if end is None else end
+        read = end if read is None else read
         for line_start, line_end, at in list(self._stops(block, start, end)):
-            is_last = not _FOLLOWS.search(block, line_end, end)
+            is_last = not _FOLLOWS.search(block, line_end, read)
             signature = self.name(bytes(block[max(line_start, at - _NAMED) : min(line_end, at + _NAMED)]), is_last)
             if signature:
                 yield Hit(line_start, line_end, signature, at)
