@@ -269,9 +269,8 @@ def _doubt(weighed: _Weighed) -> str | None:
     if asked:
         return asked
     rule = weighed.policy.rule(situation.diagnosis.category)
-    if rule and not rule.repeat and (situation.failed_repairs or weighed.outlasted is not None):
-        failed = "A repair" if situation.failed_repairs else "Airflow's own retry"
-        return f"{failed} failed with the same cause already, and such trouble is over at once or stays"
+    if situation.failed_repairs and rule and not rule.repeat:
+        return "A repair failed with the same cause already, and such trouble is over at once or stays"
     if weighed.probability < weighed.bar:
         unproven = " for a task that never succeeded" if situation.never_succeeded else ""
         return f"Below the bar of {weighed.bar:.0%}{unproven}" if weighed.bar <= 1 else "It would cost more than it gains"

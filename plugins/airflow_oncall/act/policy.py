@@ -193,7 +193,7 @@ class CategoryRule(_Part):
     otherwise: ActionName | None = None
     """Another action, taken where the first cannot be done, e.g. because a task does not declare its memory."""
     repeat: bool = True
-    """Whether the same may be run again without asking after a repair, or a retry of Airflow itself, failed with the same cause."""
+    """Whether a repair that failed with the same cause may be followed by another without asking."""
     alternatives: tuple[ActionName, ...] = ()
     """Actions that an experiment may try instead."""
 
