@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.cast import vendor_was_down
@@ -12,7 +13,7 @@ from tests.tick.scene import BUG, ORDERS, RATE_LIMIT, SHARDS, Scene, proven
 from tests.waiting import until
 
 from airflow_oncall.errors import AirflowApiError
-from airflow_oncall.incident import OWN_DAG_IDS, ActionKind, Kind, State, TaskRef, Verdict
+from airflow_oncall.incident import OWN_DAG_IDS, ActionKind, Kind, Occurrence, State, TaskRef, Verdict
 from airflow_oncall.store.records import now
 from airflow_oncall.triage.models import Recommendation, Remedy
 
@@ -75,46 +76,38 @@ def test_a_task_whose_last_retry_failed_is_repaired(scene: Scene) -> None:
     assert [seen.try_number for seen in scene.store.reading.occurrences(scene.incident.id)] == [1, 2]
 
 
-def test_what_airflows_own_retries_met_is_counted_against_the_next_run_of_the_same(scene: Scene) -> None:
+def reasons_after(scene: Scene, *tries: Occurrence) -> tuple[str, ...]:
+    """What the decision says after these failed tries, of which Airflow repeated all but the last."""
     proven(scene)
-    scene.notice(replace(ORDERS_FAILED, will_retry=True, happened_at=now() - timedelta(minutes=10)))
-    scene.airflow.fail(ORDERS, retries=1)
-    scene.airflow.schedule()
-    scene.airflow.fail(ORDERS)
-    scene.notice(replace(ORDERS_FAILED, try_number=2, happened_at=now()))
+    for number, one in enumerate(tries, 1):
+        scene.notice(replace(one, try_number=number))
+        scene.airflow.fail(ORDERS, retries=int(number < len(tries)))
+        if number < len(tries):
+            scene.airflow.schedule()
     scene.tick()
     decision = scene.store.reading.decision(scene.incident.id)
     assert decision is not None
-    assert "Airflow's own retries failed with the same cause, over 10 min." in decision.reasons
+    return decision.reasons
+
+
+def failed_at(minutes: float, **about: Any) -> Occurrence:
+    """The nightly orders failed so many minutes ago."""
+    return replace(ORDERS_FAILED, happened_at=now() - timedelta(minutes=minutes), **about)
+
+
+def test_what_airflows_own_retries_met_is_counted_against_the_next_run_of_the_same(scene: Scene) -> None:
+    reasons = reasons_after(scene, failed_at(10, will_retry=True), failed_at(0))
+    assert "Airflow's own retries failed with the same cause, over 10 min." in reasons
 
 
 def test_retries_before_an_earlier_repair_do_not_count_again(scene: Scene) -> None:
-    proven(scene)
-    long_ago = now() - timedelta(hours=5)
-    scene.notice(replace(ORDERS_FAILED, will_retry=True, happened_at=long_ago))
-    scene.notice(replace(ORDERS_FAILED, try_number=2, happened_at=long_ago))
-    for _ in range(2):
-        scene.airflow.fail(ORDERS, retries=1)
-        scene.airflow.schedule()
-    scene.airflow.fail(ORDERS)
-    scene.notice(replace(ORDERS_FAILED, try_number=3, happened_at=now()))
-    scene.tick()
-    decision = scene.store.reading.decision(scene.incident.id)
-    assert decision is not None
-    assert not [reason for reason in decision.reasons if "own retries" in reason]
+    reasons = reasons_after(scene, failed_at(300, will_retry=True), failed_at(300), failed_at(0))
+    assert not [reason for reason in reasons if "own retries" in reason]
 
 
 def test_a_retry_that_failed_of_something_else_says_nothing(scene: Scene) -> None:
-    proven(scene)
-    scene.notice(replace(ORDERS_FAILED, will_retry=True, fingerprint="disk-full", happened_at=now() - timedelta(minutes=10)))
-    scene.airflow.fail(ORDERS, retries=1)
-    scene.airflow.schedule()
-    scene.airflow.fail(ORDERS)
-    scene.notice(replace(ORDERS_FAILED, try_number=2, happened_at=now()))
-    scene.tick()
-    decision = scene.store.reading.decision(scene.incident.id)
-    assert decision is not None
-    assert not [reason for reason in decision.reasons if "own retries" in reason]
+    reasons = reasons_after(scene, failed_at(10, will_retry=True, fingerprint="disk-full"), failed_at(0))
+    assert not [reason for reason in reasons if "own retries" in reason]
 
 
 def test_nothing_is_done_before_airflow_itself_says_failed(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 import { React } from "./host.js";
 import { Failure } from "./lib/api.js";
+import { chosenAfter } from "./lib/query.js";
 
 /** Seconds between two looks of a page that is being looked at. */
 export const LIVE = 10;
@@ -70,6 +71,31 @@ export function useDeed(deed) {
     }
   };
   return { run, ...state, forget: () => setState({ isBusy: false, failure: undefined }) };
+}
+
+/**
+ * Values that are chosen in a list. While it is open its reader's choice counts: the address, which the known values come from,
+ * follows it a moment later. Else the address counts.
+ * @param {string[]} known @param {(values: string[]) => void} onChange
+ * @returns {{values: string[], put: (next: string[]) => void, meanwhile: (opens: boolean) => void}} `meanwhile`: when it opens or closes
+ */
+export function useChosen(known, onChange) {
+  const [own, setOwn] = React.useState(undefined);
+  const isOpen = React.useRef(false);
+  const values = own ?? known;
+  const newest = React.useRef(values);
+  React.useLayoutEffect(() => void (newest.current = values));
+  const put = (next) => {
+    newest.current = chosenAfter(newest.current, values, next); // of two quick choices the second is made before the first is drawn
+    setOwn(newest.current);
+    onChange(newest.current);
+  };
+  React.useEffect(() => void (isOpen.current || setOwn(undefined)), [known.join("\n")]); // cleared, or changed elsewhere
+  const meanwhile = (opens) => {
+    isOpen.current = opens;
+    setOwn((last) => (opens ? (last ?? known) : undefined)); // told of later than a quick first choice
+  };
+  return { values, put, meanwhile };
 }
 
 /** What is no answer of a server is a bug of a page, and belongs into the console. */

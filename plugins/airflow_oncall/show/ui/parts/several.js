@@ -1,7 +1,7 @@
 /** Fields that take several values, any of which fits. */
 
-import { h, React, Ui } from "../host.js";
-import { chosenAfter } from "../lib/query.js";
+import { useChosen } from "../hooks.js";
+import { h, Ui } from "../host.js";
 
 const LABEL = { fontSize: "xs", color: "fg.muted", fontWeight: "medium" };
 
@@ -32,7 +32,11 @@ export function Several({ label, any, values: known, choices, onChange }) {
       h(
         Ui.Select.Trigger,
         { bg: "bg", pe: values.length ? 14 : 8, title: chosen || undefined },
-        h(Ui.Box, { as: "span", truncate: true, minW: 0, textAlign: "start", color: "fg" }, values.length > 1 ? `${values.length}: ${chosen}` : chosen || any),
+        h(
+          Ui.Box,
+          { as: "span", truncate: true, minW: 0, textAlign: "start", color: "fg" },
+          values.length > 1 ? `${values.length}: ${chosen}` : chosen || any,
+        ),
       ),
       h(
         Ui.Select.IndicatorGroup,
@@ -93,25 +97,6 @@ export function SeveralOfMany({ label, any, values: known, offered, typed, onTyp
     ),
     values.length > 0 && h(Chosen, { label, values: known, onChange }),
   );
-}
-
-/** While the list is open its reader's choice counts: the address, which the values come from, follows it a moment later. Else the address. */
-function useChosen(known, onChange) {
-  const [own, setOwn] = React.useState(undefined);
-  const isOpen = React.useRef(false);
-  const values = own ?? known;
-  const newest = React.useRef(values);
-  React.useLayoutEffect(() => void (newest.current = values));
-  const put = (next) => {
-    setOwn((newest.current = chosenAfter(newest.current, values, next))); // a quick second choice is made before the first is drawn
-    onChange(newest.current);
-  };
-  React.useEffect(() => void (isOpen.current || setOwn(undefined)), [known.join("\n")]);
-  const meanwhile = (opens) => {
-    isOpen.current = opens;
-    setOwn((last) => (opens ? (last ?? known) : undefined)); // told of later than a quick first choice
-  };
-  return { values, put, meanwhile };
 }
 
 function Items({ kind, items }) {
