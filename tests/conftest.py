@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,11 @@ import pytest  # noqa: E402
 from airflow_oncall.store.sql import Store  # noqa: E402
 from tests.databases import Databases, fresh_store  # noqa: E402
 from tests.packaging.installation import Installation  # noqa: E402
+
+
+def pytest_unconfigure() -> None:
+    """Airflow's home goes with the process that it was made for."""
+    shutil.rmtree(_HOME, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
