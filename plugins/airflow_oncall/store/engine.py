@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError, SQLAlchemyError
 
 from airflow_oncall import conf
 from airflow_oncall.connections import find_connection
@@ -94,16 +95,28 @@ def _engine(pid: int, url: str, patience: float) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     milliseconds = int(patience * 1000)
-    return create_engine(
+    engine = create_engine(
         parsed,
         pool_size=2,
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": max(2, int(patience)),  # libpq takes no less
             "application_name": "airflow-oncall",
             "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
         },
     )
+    event.listen(engine, "checkout", _refuse_ended)
+    return engine
+
+
+def _refuse_ended(connection: Any, _record: object, _proxy: object) -> None:
+    """Where there is something to read from a server that was asked nothing, it is the connection's end; the pool then opens another.
+
+    To ask the server (``pool_pre_ping``) would double the round trips of each transaction.
+    """
+    poller = select.poll()
+    poller.register(connection, select.POLLIN)
+    if poller.poll(0):
+        raise DisconnectionError("the server has ended it")
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
