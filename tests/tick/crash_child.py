@@ -23,6 +23,7 @@ from tests.tick.scene import Oracle, judgement_of, sign_in
 from airflow_oncall.act import approval
 from airflow_oncall.act.actions import restart_pod, terminate_blocker
 from airflow_oncall.act.actions.kill_spark_application import StandaloneMaster, Yarn
+from airflow_oncall.act.policy import Policy
 from airflow_oncall.rest import AirflowApi
 from airflow_oncall.store.engine import engine_for
 from airflow_oncall.store.sql import Store
@@ -82,7 +83,8 @@ def carry_out(order: dict[str, Any], pipe: int | None = None) -> None:
         boundaries = Boundaries(order["die_at"], pipe)
         boundaries.watch_effects() if order.get("effects_only") else boundaries.watch(engine)
     if order["job"] == "tick":
-        Tick(store, api, judgement_of(store, Oracle(), order["mode"])).run(0, 0)
+        policy = Policy.model_validate(order["policy"])
+        Tick(store, api, judgement_of(store, Oracle(), order["mode"], policy)).run(0, 0)
     else:
         said = {"chosen_options": ["Approve"], "responded_by_user": {"name": "ann"}}
         approval.answer(store, api, order["incident_id"], order.get("number", 1), said)
