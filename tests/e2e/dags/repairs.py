@@ -56,7 +56,7 @@ with DAG("r_crash", schedule=None, tags=["oncall:auto"]):
     cleared_once()
 
 
-with DAG("r_timed_out", schedule=None, tags=["oncall:ask"], dagrun_timeout=timedelta(seconds=10)):
+with DAG("r_timed_out", schedule=None, tags=["oncall:ask"], dagrun_timeout=timedelta(seconds=30)):
 
     @task
     def before() -> None:
