@@ -239,15 +239,15 @@ class Breaker(_Part):
 class Storms(_Part):
     """When incidents are one storm, and how fast its members follow the probe."""
 
-    members: int = Field(default=10, strict=True, ge=2)
+    members: int = Field(default=5, strict=True, ge=2)
     """Open incidents with one cause, opened within ``window_minutes``, that make a storm."""
-    window_minutes: Whole = 15
+    window_minutes: Whole = 30
     """Time within which they opened."""
     first_wave: Whole = 4
     """Members that follow when the probe was seen to succeed."""
     growth: float = Field(default=2, strict=True, ge=1, le=100)
     """Each wave is so many times as large as the one before it."""
-    most_probes: Whole = 4
+    most_probes: Whole = 5
     """After so many failed probes it is a person's."""
     wait_seconds: Count = 120
     """Between a failed probe and the next; grows with ``after_failure.wait_factor``."""
