@@ -73,7 +73,9 @@ def test_a_warning_is_one_record_with_what_kubernetes_knows_of_it(world: Kuberne
 
 
 def test_only_warnings_are_asked_for(world: KubernetesWorld, poller: Poller) -> None:
-    assert all("fieldSelector=type%3DWarning" in path for path in world.asked if "/events" in path)
+    about_events = [path for path in world.asked if "/events" in path]
+    assert about_events
+    assert all("fieldSelector=type%3DWarning" in path for path in about_events)
 
 
 def test_an_event_that_happens_again_is_no_new_record(world: KubernetesWorld, poller: Poller) -> None:

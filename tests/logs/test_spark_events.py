@@ -79,7 +79,9 @@ def test_every_trouble_of_an_application_is_one_record(spark: SparkWorld) -> Non
 
 
 def test_records_name_the_task_instance_and_the_application(spark: SparkWorld) -> None:
-    for record in Poller(spark.rolling).poll():
+    records = Poller(spark.rolling).poll()
+    assert records
+    for record in records:
         assert TASK.items() <= record.identifiers.items()
         assert record.identifiers["application_id"] in spark.rolling.name
         assert record.identifiers["app_name"] == "load_orders"

@@ -52,6 +52,7 @@ def test_pages_know_the_words_of_the_package() -> None:
 
 def test_airflow_finds_every_page_in_the_bundle() -> None:
     bundle = (UI / "main.js").read_text(encoding="utf-8")
+    assert REACT_APPS
     assert all(str(page["bundle_url"]).endswith("/main.js") for page in REACT_APPS)
     assert all(re.search(rf"\b{page['name']}\b", bundle) for page in REACT_APPS)
 

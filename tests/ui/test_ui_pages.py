@@ -170,11 +170,16 @@ def test_dags_are_offered_while_their_name_is_typed(reader: Reader, world: World
 def test_more_incidents_than_a_page_holds_are_reached_by_paging(reader: Reader) -> None:
     reader.sign_in("ada")
     reader.open("/plugin/oncall?open=any", "nightly › load_orders")
-    first = reader.text("[aria-label=Incidents]")
+    numbers = "[aria-label=Incidents] a"
+    newest = reader.text(numbers).splitlines()
     reader.press("Older")
-    reader.sees("Newest")
+    reader.sees_no_longer(newest[0], numbers)
+    older = reader.text(numbers).splitlines()
+    assert older
+    assert not {*newest} & {*older}
     reader.press("Newest")
-    reader.sees(first.splitlines()[-1], "[aria-label=Incidents]")
+    reader.sees(newest[-1], numbers)
+    assert reader.text(numbers).splitlines() == newest
 
 
 def test_what_happens_meanwhile_appears_by_itself(reader: Reader, world: World) -> None:
