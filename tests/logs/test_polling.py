@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import time
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_oncall.capture.logs import polling
+from airflow_oncall.capture.logs import files, polling
 from airflow_oncall.capture.logs.polling import poll
-from airflow_oncall.capture.logs.source import Record
+from airflow_oncall.capture.logs.source import LogSource
 from airflow_oncall.errors import StoreRefused
 from airflow_oncall.incident import Correlation, Kind, LogEvent
 from airflow_oncall.store.logs import CursorMoved
 from airflow_oncall.store.sql import Store
 from tests.cast import MIDNIGHT, NIGHTLY_ORDERS
 from tests.logs.notebook import Notebook, noted
+from tests.logs.shop_logs import poller
+from tests.tick.crash_child import Boundaries
 
 DISK_FULL = "could not write block 7: No space left on device"
 LOCKED = "canceling statement due to lock timeout"
+FRUIT = ("apples", "figs", "pears")
+KILLS = 50
 
 
 def events(store: Store) -> list[LogEvent]:
@@ -144,32 +148,39 @@ def test_of_two_pollers_of_one_source_the_slower_one_writes_nothing(store: Store
     assert len(events(store)) == 1
 
 
-def test_a_poller_that_is_killed_anywhere_loses_nothing_and_doubles_nothing(store: Store) -> None:
-    chance = random.Random(7)
-    pages = [
-        [noted(20 * page + line, f"{DISK_FULL} no. {line} {chr(97 + page % 26)}{chr(97 + line)}") for line in range(20)]
-        for page in range(60)
-    ]
-    kills = 0
-    while store.logs.cursor("notebook").get("page", 0) < len(pages) and kills < 25:
-        kills += _killed_after(chance.uniform(0.0, 0.06), store, pages)
-    poll(Notebook(pages), store.logs)
-    assert kills >= 5
-    assert sum(event.count for event in events(store)) == 60 * 20
-    assert len({event.position for event in events(store)}) == len(events(store))
+def test_a_log_whose_poller_is_killed_fifty_times_is_told_whole_and_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BATCH", len(FRUIT))
+    dice, log, written, reached = random.Random(7), tmp_path / "etl.log", [f"{DISK_FULL} of nuts"], [0]
+    log.write_text(f"{written[0]}\n", encoding="utf-8")
+    source = poller(log, settle_seconds=0).source
+    poll(source, store.logs)  # signatures are compiled here, not in every fork anew
+    while len(reached) <= KILLS:
+        for _ in range(dice.randrange(4, 12)):
+            written.append(f"{DISK_FULL} of {FRUIT[len(written) % len(FRUIT)]} {len(written)}")
+        log.write_text("\n".join([*written, ""]), encoding="utf-8")
+        if _is_killed(dice.randrange(1, 8), source, store):
+            reached.append(sum(place["offset"] for place in store.logs.cursor(source.name).get("files", ())))
+    poll(source, store.logs)
+    assert sorted(event.text for event in events(store)) == sorted(written)
+    assert reached == sorted(reached)
+    assert len({*reached}) > KILLS / 2, "most kills fall where the poller had come further than before"
 
 
-def _killed_after(seconds: float, store: Store, pages: list[list[Record]]) -> bool:
+def _is_killed(at: int, source: LogSource, store: Store) -> bool:
+    """Poll in a process of its own, which dies at this beginning or end of a transaction that writes, if it comes so far."""
     store.engine.dispose()  # a connection must not be shared with a fork
     child = os.fork()
     if child == 0:
         try:
-            poll(Notebook(pages), store.logs)
+            _, counted = os.pipe()
+            Boundaries(at, counted).watch(store.engine)
+            poll(source, store.logs)
         finally:
-            os._exit(0)
-    time.sleep(seconds)  # not awaited: the moment of death is what is varied
-    os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
+            os._exit(bool(sys.exc_info()[0]))
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or status == 0
     return os.WIFSIGNALED(status)
 
 
