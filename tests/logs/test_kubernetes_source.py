@@ -410,5 +410,5 @@ def test_a_missing_provider_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_cursor_of_another_shape_is_named() -> None:
     poller = Poller()
     poller.cursor = {"shape": "files/1"}
-    with pytest.raises(SourceFailed, match="shape 'files/1', not 'kubernetes/1'"):
+    with pytest.raises(SourceFailed, match=r"\{'shape': 'files/1'\}.*new name"):
         poller.poll()

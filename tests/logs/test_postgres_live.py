@@ -144,7 +144,7 @@ def test_a_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_cursor_of_another_version_is_quoted() -> None:
-    with pytest.raises(SourceFailed, match=r"a cursor of a shape .*\{'seen': 3\}"):
+    with pytest.raises(SourceFailed, match=r"its cursor has a shape .*\{'seen': 3\}.*new name"):
         polled(live(), {"seen": 3})
 
 

@@ -32,8 +32,8 @@ def json_row(message: str) -> bytes:
     )
 
 
-def stderr_row(message: str, pid: int = 77) -> bytes:
-    return f"{STAMP} [{pid}] ERROR:  {message}\n".encode()
+def stderr_row(message: str) -> bytes:
+    return f"{STAMP} [77] ERROR:  {message}\n".encode()
 
 
 def told(block: bytes, format: Format) -> tuple[list[str], list[str]]:
@@ -263,7 +263,7 @@ def test_a_folder_without_logs_is_named(tmp_path: Path) -> None:
 
 
 def test_a_cursor_of_another_version_is_quoted(tmp_path: Path) -> None:
-    with pytest.raises(SourceFailed, match=r"a cursor of a shape .*\{'offset': 3\}"):
+    with pytest.raises(SourceFailed, match=r"its cursor has a shape .*\{'offset': 3\}.*new name"):
         polled(files(tmp_path), {"offset": 3})
 
 

@@ -309,7 +309,7 @@ def test_a_missing_connection_fails_the_source(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_cursor_of_another_shape_fails_the_source() -> None:
-    with pytest.raises(SourceFailed, match="shape"):
+    with pytest.raises(SourceFailed, match=r"shape.*new name"):
         poll(HistoryServerSource("history", "http://history"), {"version": 9, "since": 0, "attempts": {}})
 
 

@@ -23,9 +23,9 @@ NIGHTLY = TaskRef("nightly_orders", "scheduled__2026-11-21T02:00:00+00:00", "loa
 HOSTILE = "x*/ DROP TABLE t; -- :bind %s %(a)s ? {{ jinja }} 'é\n"
 
 
-def context_of(ref: TaskRef, try_number: int = 2) -> dict[str, Any]:
+def context_of(ref: TaskRef) -> dict[str, Any]:
     ids = {"dag_id": ref.dag_id, "run_id": ref.run_id, "task_id": ref.task_id, "map_index": ref.map_index}
-    return {"ti": SimpleNamespace(**ids, try_number=try_number)}
+    return {"ti": SimpleNamespace(**ids, try_number=2)}
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from airflow_oncall.capture.logs import elasticsearch_documents as documents
 from airflow_oncall.capture.logs.elasticsearch_client import Cluster, NoSuchIndex, ViewExpired
 from airflow_oncall.capture.logs.elasticsearch_documents import FieldNames
-from airflow_oncall.capture.logs.source import Batch, Cursor, SourceFailed
+from airflow_oncall.capture.logs.source import Batch, Cursor, unknown_cursor
 
 SEEN_LIMIT = 1000
 """Documents of the late window that the cursor names; more only of the newest instant, which is read again by the next poll."""
@@ -92,9 +92,7 @@ class _Place:
     @classmethod
     def of(cls, cursor: Cursor, name: str) -> _Place:
         if cursor.get("shape") != _SHAPE:
-            raise SourceFailed(
-                f"source {name!r}: its cursor has the shape {cursor.get('shape')!r}, not {_SHAPE!r}; remove the cursor to begin anew"
-            )
+            raise unknown_cursor(name, cursor)
         return cls(cursor["floor"], cursor["to"], tuple((time, digest) for time, digest in cursor["seen"]))
 
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_oncall.capture.logs.kubernetes_troubles import Json, event_record, event_time, moment, terminations
 from airflow_oncall.capture.logs.pod_owner import without_task_instance
-from airflow_oncall.capture.logs.source import Batch, Cursor, Record, SourceFailed
+from airflow_oncall.capture.logs.source import Batch, Cursor, Record, SourceFailed, unknown_cursor
 
 SEEN_LIMIT = 1000
 """Records that the cursor names, the newest. While a list is being read, all of it: only behind it has the cursor its version."""
@@ -73,8 +73,7 @@ class _Place:
     @classmethod
     def of(cls, cursor: Cursor, name: str) -> _Place:
         if cursor.get("shape") != _SHAPE:
-            shape = cursor.get("shape")
-            raise SourceFailed(f"source {name!r}: its cursor has the shape {shape!r}, not {_SHAPE!r}; remove the cursor to begin anew")
+            raise unknown_cursor(name, cursor)
         return cls(cursor["begun"], cursor["versions"], tuple(cursor["seen"]))
 
     def is_old(self, record_time: datetime | None) -> bool:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict
 
 from airflow_oncall.capture.logs.postgres_prefix import DEFAULT_PREFIX, LinePrefix
 from airflow_oncall.capture.logs.postgres_rows import Dialect, Format, Parsed, format_of, parse
-from airflow_oncall.capture.logs.source import Batch, Cursor, Record, SourceFailed
+from airflow_oncall.capture.logs.source import Batch, Cursor, Record, SourceFailed, unknown_cursor
 from airflow_oncall.errors import OnCallError
 
 BLOCK = 4 << 20
@@ -250,7 +250,7 @@ def parsed_cursor(name: str, cursor: Cursor) -> _Cursor:
     try:
         return _Cursor.model_validate(dict(cursor))
     except ValueError as error:
-        raise SourceFailed(f"source {name!r} has a cursor of a shape this version does not know: {dict(cursor)!r:.300}") from error
+        raise unknown_cursor(name, cursor) from error
 
 
 class LocalFolder:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from airflow_oncall.capture.logs.postgres_prefix import identifiers
 from airflow_oncall.capture.logs.postgres_rows import cut
 from airflow_oncall.capture.logs.postgres_sql import Refused, session
-from airflow_oncall.capture.logs.source import Batch, Cursor, Record, SourceFailed
+from airflow_oncall.capture.logs.source import Batch, Cursor, Record, SourceFailed, unknown_cursor
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -140,7 +140,7 @@ class PostgresLiveSource:
         try:
             before = _Cursor.model_validate(dict(cursor))
         except ValueError as error:
-            raise SourceFailed(f"source {self.name!r} has a cursor of a shape this version does not know: {dict(cursor)!r:.300}") from error
+            raise unknown_cursor(self.name, cursor) from error
         look = _Look(before, self.thresholds)
         try:
             with session(self.name, self.conn_id) as connection:

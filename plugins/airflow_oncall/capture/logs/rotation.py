@@ -19,7 +19,7 @@ from io import FileIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from airflow_oncall.capture.logs.source import Cursor, SourceFailed
+from airflow_oncall.capture.logs.source import Cursor, unknown_cursor
 
 HEAD = 1024
 """First bytes of a file that tell it from others."""
@@ -141,11 +141,9 @@ def progress(source: str, cursor: Cursor) -> Progress:
     try:
         read = Progress.model_validate(dict(cursor))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise SourceFailed(f"source {source!r}: its cursor is not one of a file source ({where}: {first['msg']}); remove it") from error
+        raise unknown_cursor(source, cursor) from error
     if read.version != 1:
-        raise SourceFailed(f"source {source!r}: its cursor has version {read.version}, this code knows version 1; upgrade, or remove it")
+        raise unknown_cursor(source, cursor)
     return read
 
 

@@ -28,6 +28,14 @@ class SourceFailed(OnCallError):
     """
 
 
+def unknown_cursor(name: str, cursor: Cursor) -> SourceFailed:
+    """What to raise for a cursor that cannot be read, e.g. that of a later release."""
+    return SourceFailed(
+        f"source {name!r}: its cursor has a shape that this version does not know ({dict(cursor)!r:.200}); "
+        "update airflow-oncall, or give the source a new name to start anew"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One trouble as a source shows it: a log record with the lines that belong to it, or an engine's own report."""

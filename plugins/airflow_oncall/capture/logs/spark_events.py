@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_oncall.capture.logs import spark_files
-from airflow_oncall.capture.logs.source import Batch, Cursor, LogSource, Record, SourceFailed
+from airflow_oncall.capture.logs.source import Batch, Cursor, LogSource, Record, unknown_cursor
 from airflow_oncall.capture.logs.spark_application import Application
 from airflow_oncall.capture.logs.spark_files import EventLog, LogPart, Place
 from airflow_oncall.capture.redact import redact
@@ -79,10 +79,7 @@ class EventLogSource:
             return {"version": _VERSION, "first": self.start == "end", "done": {}, "open": {}}
         known = set(cursor) == {"version", "first", "done", "open"} and cursor["version"] == _VERSION
         if not known:
-            raise SourceFailed(
-                f"Log source {self.name!r}: its cursor has a shape that this version does not know: {str(dict(cursor))[:200]!r}. "
-                "Update airflow-oncall, or give the source a new name to start anew."
-            )
+            raise unknown_cursor(self.name, cursor)
         return copy.deepcopy(dict(cursor))
 
 
@@ -129,7 +126,7 @@ def _follow(log: EventLog, progress: dict[str, Any], batch: _Gathered) -> Iterat
     if at["size"] != log.size or not log.growing:
         application = Application(at["application"])
         for part in _unread(log, at, batch):
-            yield from _read_part(log, part, at, application, progress, batch)
+            yield from _read_part(part, at, application, progress, batch)
         if progress["first"]:
             application.state["held"] = []
         at["size"], at["application"] = log.size, application.state
@@ -159,9 +156,7 @@ def _unread(log: EventLog, at: dict[str, Any], batch: _Gathered) -> list[LogPart
     return [part for part in log.parts if spark_files.part_number(part.name) > last]
 
 
-def _read_part(
-    log: EventLog, part: LogPart, at: dict[str, Any], application: Application, progress: dict[str, Any], batch: _Gathered
-) -> Iterator[None]:
+def _read_part(part: LogPart, at: dict[str, Any], application: Application, progress: dict[str, Any], batch: _Gathered) -> Iterator[None]:
     place = Place(at["offset"], at["lines"]) if at["part"] == part.name else Place()
     at.update(part=part.name, **asdict(place))
     try:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
-from airflow_oncall.capture.logs.source import Batch, Cursor, LogSource, SourceFailed
+from airflow_oncall.capture.logs.source import Batch, Cursor, LogSource, unknown_cursor
 from airflow_oncall.capture.logs.spark_attempt import Attempt
 from airflow_oncall.capture.logs.spark_server import ApplicationUnreadable, HistoryServer
 
@@ -105,10 +105,7 @@ class HistoryServerSource:
             since = 0 if self.start == "end" else int(time.time() * 1000 - self.lookback_hours * _HOUR)
             return {"version": _VERSION, "since": since, "attempts": {}}
         if set(cursor) != {"version", "since", "attempts"} or cursor["version"] != _VERSION:
-            raise SourceFailed(
-                f"Log source {self.name!r}: its cursor has a shape that this version does not know: {str(dict(cursor))[:200]!r}. "
-                "Update airflow-oncall, or give the source a new name to start anew."
-            )
+            raise unknown_cursor(self.name, cursor)
         return copy.deepcopy(dict(cursor))
 
 
