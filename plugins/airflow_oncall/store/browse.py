@@ -18,7 +18,6 @@ from sqlalchemy import (
     ColumnElement,
     Engine,
     FromClause,
-    Select,
     String,
     Text,
     and_,
@@ -33,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from airflow_oncall.incident import CLOSING, Action, Decision, Incident, Kind, State, Storm
-from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.engine import rows
 from airflow_oncall.store.knowledge import Kept
 from airflow_oncall.store.records import action_of, decision_of, incident_of, storm_of
 from airflow_oncall.store.tables import actions, decisions, diagnoses, incidents, knowledge, storms
@@ -105,7 +104,7 @@ class Browse:
             return None
         where = (*_behind(incidents.c.id, before), *_chosen(self._engine, replace(wanted, text="")), visible(self._engine, sight))
         query = select(incidents.c.id).where(*where).order_by(incidents.c.id.desc()).offset(SEARCHED - 1).limit(1)
-        return next((row["id"] for row in self._rows(query)), None)
+        return next((row["id"] for row in rows(self._engine, query)), None)
 
     def incidents(self, sight: Sight, wanted: Wanted, limit: int, before: int | None = None, down_to: int | None = None) -> list[Line]:
         """At most ``limit`` incidents, newest first; those with a smaller id than ``before``, and none smaller than ``down_to``."""
@@ -113,17 +112,17 @@ class Browse:
         if down_to is not None:
             where = (incidents.c.id >= down_to, *where)
         query = select(incidents).where(*where)
-        rows = self._rows(query.order_by(incidents.c.id.desc()).limit(limit))
-        ids = [row["id"] for row in rows]
+        found = rows(self._engine, query.order_by(incidents.c.id.desc()).limit(limit))
+        ids = [row["id"] for row in found]
         thought = self._newest(diagnoses, ids, diagnoses.c.probability)
         decided = self._newest(decisions, ids, decisions.c.verdict, decisions.c.action)
-        return [_line(incident_of(row), thought.get(row["id"]), decided.get(row["id"])) for row in rows]
+        return [_line(incident_of(row), thought.get(row["id"]), decided.get(row["id"])) for row in found]
 
     def count(self, sight: Sight, wanted: Wanted) -> int | None:
         """How many there are; ``None``: more than :data:`COUNTED`."""
         where = (*_chosen(self._engine, wanted), visible(self._engine, sight))
         some = select(literal(1)).select_from(incidents).where(*where).limit(COUNTED + 1).subquery()
-        number = int(self._rows(select(func.count().label("n")).select_from(some))[0]["n"])
+        number = int(rows(self._engine, select(func.count().label("n")).select_from(some))[0]["n"])
         return number if number <= COUNTED else None
 
     def storms(self, sight: Sight, limit: int, before: int | None = None, is_open: bool | None = None) -> list[Storm]:
@@ -141,7 +140,7 @@ class Browse:
         members = select(func.count()).select_from(incidents).where(theirs).correlate(storms)
         held = members.where(incidents.c.state == str(State.HELD)).scalar_subquery().label("held")
         query = select(storms, members.scalar_subquery().label("members"), held).where(*where, seen)
-        return [storm_of(row) for row in self._rows(query.order_by(storms.c.id.desc()).limit(limit))]
+        return [storm_of(row) for row in rows(self._engine, query.order_by(storms.c.id.desc()).limit(limit))]
 
     def members(self, sight: Sight, storm_id: int) -> tuple[dict[str, int], list[str]]:
         """Members of a storm that may be seen: how many are in which state, and their DAGs."""
@@ -150,15 +149,15 @@ class Browse:
         )
         states: dict[str, int] = {}
         dag_ids = set()
-        for row in self._rows(query.group_by(incidents.c.state, incidents.c.dag_id)):
+        for row in rows(self._engine, query.group_by(incidents.c.state, incidents.c.dag_id)):
             states[row["state"]] = states.get(row["state"], 0) + row["n"]
             dag_ids.add(row["dag_id"])
         return states, sorted(dag_ids)
 
     def decisions(self, sight: Sight, limit: int, before: int | None = None, incident_id: int | None = None) -> list[tuple[Decision, Any]]:
         """Decisions and when each was made, newest first."""
-        rows = self._of_incidents(decisions, sight, limit, before, incident_id)
-        return [(decision_of(row), row["made_at"]) for row in rows]
+        found = self._of_incidents(decisions, sight, limit, before, incident_id)
+        return [(decision_of(row), row["made_at"]) for row in found]
 
     def actions(self, sight: Sight, limit: int, before: int | None = None, incident_id: int | None = None) -> list[Action]:
         """Actions, newest first."""
@@ -175,24 +174,20 @@ class Browse:
             query = query.where(knowledge.c.category == category)
         if is_proposed is not None:
             query = query.where(knowledge.c.is_proposed == is_proposed)
-        rows = self._rows(query.order_by(knowledge.c.name).limit(limit))
-        return [Kept(**{name: row[name] for name in ("name", "entry", "is_proposed", "version", "made_at", "updated_at")}) for row in rows]
+        found = rows(self._engine, query.order_by(knowledge.c.name).limit(limit))
+        return [Kept(**{name: row[name] for name in ("name", "entry", "is_proposed", "version", "made_at", "updated_at")}) for row in found]
 
     def _of_incidents(self, table: Any, sight: Sight, limit: int, before: int | None, incident_id: int | None) -> Sequence[Any]:
         query = select(table).join(incidents, incidents.c.id == table.c.incident_id)
         query = query.where(visible(self._engine, sight), *_behind(table.c.id, before))
         if incident_id is not None:
             query = query.where(table.c.incident_id == incident_id)
-        return self._rows(query.order_by(table.c.id.desc()).limit(limit))
+        return rows(self._engine, query.order_by(table.c.id.desc()).limit(limit))
 
     def _newest(self, table: Any, ids: Sequence[int], *columns: Any) -> dict[int, Any]:
         """The newest row of each of some incidents."""
         newest = select(func.max(table.c.id)).where(table.c.incident_id.in_(ids)).group_by(table.c.incident_id)
-        return {row["incident_id"]: row for row in self._rows(select(table.c.incident_id, *columns).where(table.c.id.in_(newest)))}
-
-    def _rows(self, query: Select[Any]) -> Sequence[Any]:
-        with transaction(self._engine, reading=True) as connection:
-            return connection.execute(query).mappings().all()
+        return {row["incident_id"]: row for row in rows(self._engine, select(table.c.incident_id, *columns).where(table.c.id.in_(newest)))}
 
 
 def visible(engine: Engine, sight: Sight, table: FromClause = incidents) -> ColumnElement[bool]:

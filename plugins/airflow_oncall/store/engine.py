@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, NullPool, RowMapping, Select, create_engine, event, make_url
 from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError, SQLAlchemyError
 
 from airflow_oncall import conf
@@ -146,6 +146,12 @@ def transaction(engine: Engine, *, reading: bool = False) -> Iterator[Connection
         raise _translated(error, engine) from error
     except SQLAlchemyError as error:
         raise StoreUnavailable(f"incident store {shown(engine.url)}: {error}") from error
+
+
+def rows(engine: Engine, query: Select[Any]) -> Sequence[RowMapping]:
+    """All rows of a query, in a transaction that only reads."""
+    with transaction(engine, reading=True) as connection:
+        return connection.execute(query).mappings().all()
 
 
 _LOOK: ContextVar[tuple[Engine, Connection] | None] = ContextVar("oncall_look", default=None)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, Select, and_, func, select
 
 from airflow_oncall.incident import CLOSING, Kind, State, Verdict
-from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.engine import rows
 from airflow_oncall.store.outcomes import SUCCESS
 from airflow_oncall.store.tables import actions, decisions, incidents, occurrences, of_an_arm, outcomes
 
@@ -42,10 +42,8 @@ class LeftAlone:
     is_open: bool
     ended_at: datetime | None
     """When it was seen to have succeeded without us, be it at a later try."""
-    later_failures: int
-    """Tries that were made after the decision and failed."""
     later_minutes: float
-    """What those took, as far as it is known."""
+    """What the tries took that were made after the decision, as far as it is known."""
 
 
 class Drawn(NamedTuple):
@@ -68,10 +66,10 @@ class Hindsight:
 
         Later decisions are not in it: had the first been carried out, there would have been others.
         """
-        rows = self._rows(_first_shadowed(since))
+        shadowed = rows(self._engine, _first_shadowed(since))
         found: list[LeftAlone] = []
-        for start in range(0, len(rows), _AT_ONCE):
-            some = rows[start : start + _AT_ONCE]
+        for start in range(0, len(shadowed), _AT_ONCE):
+            some = shadowed[start : start + _AT_ONCE]
             ids = [row["incident_id"] for row in some]
             tries, ends = self._tries(ids), self._ends(ids)
             found += [_left_alone(row, tries.get(row["incident_id"], []), ends.get(row["incident_id"], [])) for row in some]
@@ -80,7 +78,7 @@ class Hindsight:
     def self_healed(self, since: datetime) -> int:
         """Incidents since then that Airflow's own retries ended."""
         query = select(func.count().label("n")).where(incidents.c.opened_at >= since, incidents.c.state == str(State.SELF_HEALED))
-        return int(self._rows(query)[0]["n"])
+        return int(rows(self._engine, query)[0]["n"])
 
     def drawn(self, arms: Sequence[str], since: datetime, until: datetime) -> list[Drawn]:
         """Repairs decided in this time that were in the draw, in either arm."""
@@ -93,22 +91,18 @@ class Hindsight:
             .where(decisions.c.made_at >= since, decisions.c.made_at < until)
             .where(of_an_arm, decisions.c.arm.in_(arms), decisions.c.verdict.in_(repairs))
         )
-        return [Drawn(*row.values()) for row in self._rows(query)]
+        return [Drawn(*row.values()) for row in rows(self._engine, query)]
 
     def _tries(self, ids: Sequence[int]) -> dict[int, list[Any]]:
         columns = (occurrences.c[name] for name in ("incident_id", "try_number", "happened_at", "duration", "will_retry"))
         query = select(*columns).where(occurrences.c.incident_id.in_(ids)).order_by(occurrences.c.try_number)
-        return _by_incident(self._rows(query))
+        return _by_incident(rows(self._engine, query))
 
     def _ends(self, ids: Sequence[int]) -> dict[int, list[Any]]:
         """Successes, and whose they are."""
         columns = (outcomes.c[name] for name in ("incident_id", "action_id", "try_number", "seen_at"))
         query = select(*columns).where(outcomes.c.incident_id.in_(ids), outcomes.c.kind == SUCCESS).order_by(outcomes.c.id)
-        return _by_incident(self._rows(query))
-
-    def _rows(self, query: Select[Any]) -> Sequence[Any]:
-        with transaction(self._engine, reading=True) as connection:
-            return connection.execute(query).mappings().all()
+        return _by_incident(rows(self._engine, query))
 
 
 def _first_shadowed(since: datetime) -> Select[Any]:
@@ -148,13 +142,12 @@ def _left_alone(row: Any, tries: Sequence[Any], ends: Sequence[Any]) -> LeftAlon
         rerun=FAILED if failed else SUCCEEDED if ended_at else NOT_RUN,
         is_open=row["state"] not in {str(state) for state in CLOSING},
         ended_at=ended_at,
-        later_failures=len(later),
         later_minutes=round(sum(one["duration"] or 0.0 for one in later) / 60, 3),
     )
 
 
-def _by_incident(rows: Iterable[Any]) -> dict[int, list[Any]]:
+def _by_incident(facts: Iterable[Any]) -> dict[int, list[Any]]:
     found: dict[int, list[Any]] = {}
-    for row in rows:
+    for row in facts:
         found.setdefault(row["incident_id"], []).append(row)
     return found

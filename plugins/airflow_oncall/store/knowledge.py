@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Select, func, insert, select, text, u
 from airflow_oncall.errors import StoreError
 from airflow_oncall.incident import ActionState, TaskRef
 from airflow_oncall.store.audit import note
-from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.engine import rows, transaction
 from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.outcomes import ENDED, SUCCESS, newest_of
 from airflow_oncall.store.records import now, ref_of
@@ -125,7 +125,7 @@ class Knowledge:
     def patterns(self) -> dict[str, str]:
         """Patterns of the confirmed entries, by name."""
         query = select(knowledge.c.name, knowledge.c.pattern).where(has_pattern, knowledge.c.deleted_at.is_(None), ~knowledge.c.is_proposed)
-        return {row["name"]: row["pattern"] for row in self._rows(query.order_by(knowledge.c.name))}
+        return {row["name"]: row["pattern"] for row in rows(self._engine, query.order_by(knowledge.c.name))}
 
     def all(self, *, category: str | None = None, is_proposed: bool | None = None) -> list[Kept]:
         """Every entry, by name."""
@@ -143,29 +143,29 @@ class Knowledge:
     def changes(self, after: int = 0, limit: int = AT_ONCE) -> list[Change]:
         """Changes behind this one, oldest first."""
         query = select(knowledge_history).where(knowledge_history.c.id > after).order_by(knowledge_history.c.id).limit(limit)
-        return [Change(**row) for row in self._rows(query)]
+        return [Change(**row) for row in rows(self._engine, query)]
 
     def history(self, name: str) -> list[Change]:
         """All changes of an entry, oldest first."""
         query = select(knowledge_history).where(knowledge_history.c.name == name).order_by(knowledge_history.c.version)
-        return [Change(**row) for row in self._rows(query)]
+        return [Change(**row) for row in rows(self._engine, query)]
 
     def as_of(self, at: datetime) -> dict[str, Change]:
         """The newest change of every entry until then."""
         newest = select(func.max(knowledge_history.c.id)).where(knowledge_history.c.at <= at).group_by(knowledge_history.c.name)
         query = select(knowledge_history).where(knowledge_history.c.id.in_(newest))
-        return {row["name"]: Change(**row) for row in self._rows(query)}
+        return {row["name"]: Change(**row) for row in rows(self._engine, query)}
 
     def known_fingerprints(self) -> frozenset[str]:
         """Fingerprints that ever had an entry, also those that people took out."""
         query = select(knowledge.c.fingerprint).where(knowledge.c.fingerprint != "").distinct()
-        return frozenset(row["fingerprint"] for row in self._rows(query))
+        return frozenset(row["fingerprint"] for row in rows(self._engine, query))
 
     def tallies(self, fingerprints: Sequence[str]) -> dict[str, dict[str, Tally]]:
         """How each kind of action ended for all incidents of these fingerprints."""
         found: dict[str, dict[str, Tally]] = {}
         for some in _chunks([one for one in fingerprints if one]):
-            for row in self._rows(_TALLIES.where(incidents.c.fingerprint.in_(some))):
+            for row in rows(self._engine, _TALLIES.where(incidents.c.fingerprint.in_(some))):
                 found.setdefault(row["fingerprint"], {})[row["kind"]] = Tally(row["helped"], row["n"] - row["helped"])
         return found
 
@@ -180,7 +180,7 @@ class Knowledge:
             .order_by(outcomes.c.id.desc())
             .limit(limit)
         )
-        return [Ending(row["id"], ref_of(row), row["seen_at"], row["kind"], row["approved_by"]) for row in self._rows(query)]
+        return [Ending(row["id"], ref_of(row), row["seen_at"], row["kind"], row["approved_by"]) for row in rows(self._engine, query)]
 
     def ended(self, after: int, limit: int = AT_ONCE) -> list[tuple[int, int, str]]:
         """Incidents whose end became known behind this place: place, incident, fingerprint; oldest first."""
@@ -191,7 +191,7 @@ class Knowledge:
             .order_by(labels.c.id)
             .limit(limit)
         )
-        return [(row["id"], row["incident_id"], row["fingerprint"]) for row in self._rows(query)]
+        return [(row["id"], row["incident_id"], row["fingerprint"]) for row in rows(self._engine, query)]
 
     def resolutions(self, since: datetime) -> list[Resolution]:
         """What people resolved since then, oldest first; an incident counts once, by the newest that is known of it."""
@@ -206,7 +206,7 @@ class Knowledge:
             .join(incidents, incidents.c.id == labels.c.incident_id)
             .where(labels.c.given_at > since, labels.c.name == "outcome_without_us", labels.c.value == SUCCESS)
         )
-        return [_resolution(row, None, "a person") for row in self._rows(query)]
+        return [_resolution(row, None, "a person") for row in rows(self._engine, query)]
 
     def _approved(self, since: datetime) -> list[Resolution]:
         """Actions that somebody approved, or called right afterwards, and that were seen to help."""
@@ -218,34 +218,30 @@ class Knowledge:
             .where(outcomes.c.seen_at > since, outcomes.c.kind == SUCCESS, actions.c.state == str(ActionState.DONE))
             .where(actions.c.approved_by.is_not(None) | incidents.c.id.in_(praised))
         )
-        return [_resolution(row, row["kind"], row["approved_by"] or "feedback") for row in self._rows(query)]
+        return [_resolution(row, row["kind"], row["approved_by"] or "feedback") for row in rows(self._engine, query)]
 
     def _true_categories(self, since: datetime) -> dict[int, str]:
         said = (labels.c.name == "feedback", labels.c.value != "", labels.c.given_at > since)
         query = select(labels.c.incident_id, labels.c.value).where(*said).order_by(labels.c.given_at)
-        return {row["incident_id"]: row["value"] for row in self._rows(query)}
+        return {row["incident_id"]: row["value"] for row in rows(self._engine, query)}
 
     def _kept(self, *where: Any) -> list[Kept]:
         query = select(knowledge).where(knowledge.c.deleted_at.is_(None), *where).order_by(knowledge.c.name)
         names = ("name", "entry", "is_proposed", "version", "made_at", "updated_at")
-        return [Kept(**{name: row[name] for name in names}) for row in self._rows(query)]
+        return [Kept(**{name: row[name] for name in names}) for row in rows(self._engine, query)]
 
     def _write(self, connection: Connection, drafts: Sequence[Draft], change: Mapping[str, Any]) -> None:
         query = select(knowledge.c.name, knowledge.c.version, knowledge.c.fingerprint, knowledge.c.deleted_at)
         known = {row.name: row for row in connection.execute(query.where(knowledge.c.name.in_([draft.name for draft in drafts])))}
-        rows = [_row(draft, known.get(draft.name), change["at"]) for draft in drafts]
+        new = [_row(draft, known.get(draft.name), change["at"]) for draft in drafts]
         statement = upsert(self._engine, knowledge)
-        fresh = {name: statement.excluded[name] for name in rows[0] if name not in ("name", "made_at")}
-        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=fresh), rows)
+        fresh = {name: statement.excluded[name] for name in new[0] if name not in ("name", "made_at")}
+        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=fresh), new)
         kept = ("name", "version", "is_proposed")
         contents = [None if draft.entry is None else dict(draft.entry) for draft in drafts]
-        written = [{**{name: row[name] for name in kept}, **change, "entry": entry} for row, entry in zip(rows, contents, strict=True)]
+        written = [{**{name: row[name] for name in kept}, **change, "entry": entry} for row, entry in zip(new, contents, strict=True)]
         connection.execute(insert(knowledge_history), written)
-        note(connection, change["actor"], f"knowledge {change['what']}", {"entries": {row["name"]: row["version"] for row in rows}})
-
-    def _rows(self, query: Select[Any]) -> Sequence[Any]:
-        with transaction(self._engine, reading=True) as connection:
-            return connection.execute(query).mappings().all()
+        note(connection, change["actor"], f"knowledge {change['what']}", {"entries": {row["name"]: row["version"] for row in new}})
 
 
 _OF_INCIDENT = tuple(incidents.c[name] for name in ("id", "fingerprint", "category", "opened_at"))

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Engine, Table, and_, func, insert, select
 from airflow_oncall.errors import StoreRefused
 from airflow_oncall.incident import CATEGORIES, NO_INCIDENT, ActionState, Evidence, Label, OutcomeKind
 from airflow_oncall.store.audit import note
-from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.engine import rows, transaction
 from airflow_oncall.store.records import now
 from airflow_oncall.store.tables import actions, decisions, diagnoses, incidents, labels, occurrences, outcomes
 
@@ -99,7 +99,7 @@ class Labels:
     def count(self, since: datetime | None = None) -> int:
         """Labels that training learns from, given after ``since``."""
         query = select(func.count()).select_from(labels).where(labels.c.name.in_(TEACHING), *_after(labels.c.given_at, since))
-        return int(self._rows(query)[0]["count_1"])
+        return int(rows(self._engine, query)[0]["count_1"])
 
     def facts(self) -> list[Fact]:
         """Every label that training learns from, oldest first."""
@@ -111,7 +111,7 @@ class Labels:
             .where(labels.c.name.in_(TEACHING))
             .order_by(labels.c.given_at, labels.c.id)
         )
-        return [Fact(**row) for row in self._rows(query)]
+        return [Fact(**row) for row in rows(self._engine, query)]
 
     def texts(self, incident_ids: Sequence[int]) -> dict[int, str]:
         """The evidence of the newest failed try of these incidents, as diagnosis reads it."""
@@ -120,7 +120,7 @@ class Labels:
         for start in range(0, len(incident_ids), _AT_ONCE):
             newest = select(func.max(occurrences.c.id)).where(occurrences.c.incident_id.in_(incident_ids[start : start + _AT_ONCE]))
             query = select(*(occurrences.c[name] for name in names)).where(occurrences.c.id.in_(newest.group_by(occurrences.c.incident_id)))
-            for row in self._rows(query):
+            for row in rows(self._engine, query):
                 evidence = Evidence(message=row["message"], traceback=row["traceback"], log_tail=row["log_tail"])
                 found[row["incident_id"]] = evidence.text
         return found
@@ -140,7 +140,7 @@ class Labels:
             .where(*_after(actions.c.planned_at, since))
             .order_by(actions.c.planned_at, actions.c.id)
         )
-        return [_verified(row) for row in self._rows(query)]
+        return [_verified(row) for row in rows(self._engine, query)]
 
     def earlier_repairs(self, dag_id: str, task_id: str, fingerprint: str) -> tuple[int, int]:
         """How often a repair of this task, or of this fingerprint, was seen to succeed, and how often to fail: the richer history.
@@ -159,25 +159,21 @@ class Labels:
         like = select(incidents.c.id).where(incidents.c.fingerprint == fingerprint, incidents.c.fingerprint != "")
         task = query.where(actions.c.id.in_(own.limit(REMEMBERED)))
         alike = query.where(incidents.c.id.in_(like.order_by(incidents.c.opened_at.desc()).limit(REMEMBERED)))
-        row = max((self._rows(one)[0] for one in (task, alike)), key=lambda row: row["n"])
+        row = max((rows(self._engine, one)[0] for one in (task, alike)), key=lambda row: row["n"])
         return int(row["resolved"]), int(row["n"] - row["resolved"])
 
     def categories(self, since: datetime, until: datetime) -> dict[str, int]:
         """Number of diagnosed incidents by category, opened in this time."""
         opened = (incidents.c.opened_at > since, incidents.c.opened_at <= until, incidents.c.category.is_not(None))
         query = select(incidents.c.category, func.count().label("n")).where(*opened).group_by(incidents.c.category)
-        return {row["category"]: row["n"] for row in self._rows(query)}
+        return {row["category"]: row["n"] for row in rows(self._engine, query)}
 
     def unseen(self, since: datetime) -> tuple[int, int]:
         """Of the incidents opened after ``since``: how many have a fingerprint that no earlier one had, and how many there are."""
         earlier = select(incidents.c.fingerprint).where(incidents.c.opened_at <= since)
         fresh = func.count().filter(incidents.c.fingerprint.not_in(earlier)).label("fresh")
-        (row,) = self._rows(select(fresh, func.count().label("n")).where(incidents.c.opened_at > since))
+        (row,) = rows(self._engine, select(fresh, func.count().label("n")).where(incidents.c.opened_at > since))
         return int(row["fresh"]), int(row["n"])
-
-    def _rows(self, query: Any) -> Sequence[Any]:
-        with transaction(self._engine, reading=True) as connection:
-            return connection.execute(query).mappings().all()
 
 
 def _diagnosed(table: Table, moment: Any) -> Any:

@@ -6,7 +6,7 @@ same sight one finds that nothing is left to do (:class:`StormMoved`); members a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from airflow_oncall import telemetry
 from airflow_oncall.errors import StoreError
 from airflow_oncall.incident import Diagnosis, Incident, Kind, OutcomeKind, State, Storm, StormState, Verdict
 from airflow_oncall.store.audit import note
-from airflow_oncall.store.engine import transaction
+from airflow_oncall.store.engine import rows, transaction
 from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.ledger import LostClaim
 from airflow_oncall.store.queue import free
@@ -103,7 +103,7 @@ class Storms:
         recent = incidents.c.updated_at >= now() - window
         query = select(incidents.c.fingerprint, func.min(incidents.c.id).label("first")).where(self._fresh(), recent)
         query = query.group_by(incidents.c.fingerprint).having(n >= least).order_by(n.desc())
-        return [Flood(row["fingerprint"], row["first"]) for row in self._rows(query)]
+        return [Flood(row["fingerprint"], row["first"]) for row in rows(self._engine, query)]
 
     def cause_of(self, incident_id: int, window: timedelta) -> tuple[str, int, bool]:
         """An incident's cause, how many open ones within the window have it, and whether a storm of it is on."""
@@ -111,7 +111,7 @@ class Storms:
         recent = and_(alike.c.cause == incidents.c.cause, alike.c.closed_at.is_(None), alike.c.updated_at >= now() - window)
         number = select(func.count()).select_from(alike).where(recent).scalar_subquery()
         storm = exists().where(storms.c.cause == incidents.c.cause, storms.c.closed_at.is_(None))
-        row = self._rows(select(incidents.c.cause, number.label("n"), storm.label("is_on")).where(incidents.c.id == incident_id))[0]
+        row = rows(self._engine, select(incidents.c.cause, number.label("n"), storm.label("is_on")).where(incidents.c.id == incident_id))[0]
         return row["cause"], row["n"], bool(row["is_on"])
 
     def get(self, storm_id: int) -> Storm | None:
@@ -141,21 +141,22 @@ class Storms:
         """Whether it is a member of a storm whose cause was seen to be gone, as far as anybody knows now."""
         if not incident.storm_id:
             return False
-        return bool(self._rows(select(storms.c.id).where(storms.c.id == incident.storm_id, storms.c.state == str(StormState.RELEASING))))
+        releasing = select(storms.c.id).where(storms.c.id == incident.storm_id, storms.c.state == str(StormState.RELEASING))
+        return bool(rows(self._engine, releasing))
 
     def dags(self, storm: Storm) -> list[str]:
         """DAGs of its members."""
         query = select(incidents.c.dag_id).where(incidents.c.storm_id == storm.id).distinct().order_by(incidents.c.dag_id)
-        return [row["dag_id"] for row in self._rows(query)]
+        return [row["dag_id"] for row in rows(self._engine, query)]
 
     def progress(self, storm: Storm) -> Progress:
         """How its members stand."""
         mine = incidents.c.storm_id == storm.id
-        states = {row["state"]: row["n"] for row in self._rows(_counted(incidents.c.state).where(mine))}
+        states = {row["state"]: row["n"] for row in rows(self._engine, _counted(incidents.c.state).where(mine))}
         ended = _counted(outcomes.c.kind).join(incidents, incidents.c.id == outcomes.c.incident_id)
         ended = ended.where(mine, outcomes.c.action_id.is_not(None), outcomes.c.seen_at >= _since(storm))
-        kinds = {row["kind"]: row["n"] for row in self._rows(ended)}
-        guarded = self._rows(select(func.count().label("n")).where(_guarded(storm)))[0]["n"]
+        kinds = {row["kind"]: row["n"] for row in rows(self._engine, ended)}
+        guarded = rows(self._engine, select(func.count().label("n")).where(_guarded(storm)))[0]["n"]
         return Progress(
             held=states.get(str(State.HELD), 0),
             in_flight=sum(states.get(str(state), 0) for state in IN_FLIGHT) - guarded,
@@ -180,17 +181,17 @@ class Storms:
             .where(actions.c.done_at >= _since(storm), outcomes.c.kind.in_(FAILED))
             .where(incidents.c.storm_id.is_distinct_from(storm.id), for_it)
         )
-        return int(self._rows(query)[0]["n"])
+        return int(rows(self._engine, query)[0]["n"])
 
     def guarded_dags(self, storm: Storm) -> set[str]:
         """DAGs of members that were let go and that a guard has wait."""
-        return {row["dag_id"] for row in self._rows(select(incidents.c.dag_id).where(_guarded(storm)).distinct())}
+        return {row["dag_id"] for row in rows(self._engine, select(incidents.c.dag_id).where(_guarded(storm)).distinct())}
 
     def answered_as(self, storm: Storm) -> set[str]:
         """Name and id of whoever answered its question, as far as they are known."""
         answers = (audit.c.incident_id.is_(None), audit.c.at >= storm.opened_at, audit.c.what == f"storm {storm.answer}")
         query = select(audit.c.detail).where(*answers, audit.c.detail["storm"].as_integer() == storm.id)
-        newest = self._rows(query.order_by(audit.c.id.desc()).limit(1))
+        newest = rows(self._engine, query.order_by(audit.c.id.desc()).limit(1))
         return {storm.answered_by, *(newest[0]["detail"].get("known_as", ()) if newest else ())}
 
     def candidates(self, storm: Storm, limit: int, resting: Collection[str] = ()) -> list[Incident]:
@@ -199,8 +200,8 @@ class Storms:
         place = func.row_number().over(partition_by=(incidents.c.dag_id, incidents.c.task_id), order_by=order)
         ranked = select(incidents.c.id, place.label("place")).where(self._held(storm)).subquery()
         best = select(ranked.c.id).where(ranked.c.place == 1)
-        rows = self._rows(select(incidents).where(incidents.c.id.in_(best)).order_by(*order).limit(limit))
-        return [incident_of(row) for row in rows]
+        found = rows(self._engine, select(incidents).where(incidents.c.id.in_(best)).order_by(*order).limit(limit))
+        return [incident_of(row) for row in found]
 
     # members
 
@@ -357,11 +358,7 @@ class Storms:
         members = select(func.count()).where(incidents.c.storm_id == storms.c.id)
         held = members.where(incidents.c.state == str(State.HELD)).scalar_subquery().label("held")
         query = select(storms, members.scalar_subquery().label("members"), held).where(which).order_by(storms.c.id)
-        return [storm_of(row) for row in self._rows(query)]
-
-    def _rows(self, query: Any) -> Sequence[Any]:
-        with transaction(self._engine, reading=True) as connection:
-            return connection.execute(query).mappings().all()
+        return [storm_of(row) for row in rows(self._engine, query)]
 
 
 def _since(storm: Storm) -> datetime:
@@ -435,8 +432,8 @@ def _note(connection: Connection, ids: list[int], what: str, detail: dict[str, A
 
 def _insert_for(connection: Connection, table: Any, ids: list[int], values: dict[str, Any]) -> None:
     """One row an incident, made in the database."""
-    rows = select(*values.values()).where(incidents.c.id.in_(ids)).order_by(incidents.c.id)
-    connection.execute(insert(table).from_select(list(values), rows))
+    moved = select(*values.values()).where(incidents.c.id.in_(ids)).order_by(incidents.c.id)
+    connection.execute(insert(table).from_select(list(values), moved))
 
 
 def _audit(connection: Connection, storm: Storm, what: str, detail: dict[str, Any], actor: str = "triage") -> None:
