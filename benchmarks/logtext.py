@@ -37,12 +37,12 @@ _TROUBLE = (
 )
 
 
-def write_log(path: Path, size: int, unit: int = UNIT) -> None:
+def write_log(path: Path, size: int) -> None:
     """Write about ``size`` bytes."""
     dice = random.Random(SEED)
     lines: list[str] = []
     length = 0
-    while length < min(unit, size):
+    while length < min(UNIT, size):
         line = dice.choice(_TROUBLE if dice.random() < TROUBLE else _HEALTHY).format(
             h=f"{dice.randrange(24):02}",
             m=f"{dice.randrange(60):02}",

@@ -141,7 +141,7 @@ def fill(engine: Any, first: int, last: int) -> None:
     for start in range(first, last, CHUNK):
         rows: dict[str, list[dict[str, Any]]] = {}
         for number in range(start + 1, min(start + CHUNK, last) + 1):
-            for table, row in _rows(number, last, dice):
+            for table, row in _rows(number, dice):
                 rows.setdefault(table, []).append(row)
         with engine.begin() as connection:
             for table, some in rows.items():
@@ -151,7 +151,7 @@ def fill(engine: Any, first: int, last: int) -> None:
         connection.execute(text("VACUUM ANALYZE" if engine.dialect.name == "postgresql" else "ANALYZE"))
 
 
-def _rows(number: int, last: int, dice: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(number: int, dice: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:
     """One incident's rows, table by table."""
     opened = datetime.now(timezone.utc) - SPAN * (1 - number / LARGE)
     is_open = dice.random() < OPEN_SHARE

@@ -31,7 +31,7 @@ def measure(home: Path) -> dict[str, Result]:
     results: dict[str, Result] = {}
     for database in ("sqlite", "postgresql"):
         with _database(database, home) as url:
-            command = [sys.executable, "-m", "benchmarks.storm", url, str(home)]
+            command = [sys.executable, "-m", "benchmarks.storm", url]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         figures = json.loads(done.stdout.splitlines()[-1])
         suffix = "" if database == "sqlite" else "_pg"
@@ -59,7 +59,7 @@ def _database(kind: str, home: Path) -> Iterator[str]:
         server.cleanup()
 
 
-def _weather(url: str, home: Path) -> dict[str, float]:
+def _weather(url: str) -> dict[str, float]:
     """One storm in this process, with its Airflow in a fork."""
     from sqlalchemy import make_url
 
@@ -176,4 +176,4 @@ def _peak() -> float:
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugins"))
     logging.disable(logging.WARNING)
-    print(json.dumps(_weather(sys.argv[1], Path(sys.argv[2]))))
+    print(json.dumps(_weather(sys.argv[1])))

@@ -41,7 +41,8 @@ COMPONENTS = {
 HEALTH_KEYS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 USERS = {"admin": "admin", "oncall": "op", "bob": "user"}
 """User name to role."""
-
+LAST_LINES = 25
+"""Of a component's log, in errors."""
 T = TypeVar("T")
 
 
@@ -74,7 +75,6 @@ class Deployment:
         home: Path,
         *,
         bundles: Mapping[str, Path],
-        plugins: Path = ROOT / "plugins",
         database: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
@@ -87,7 +87,7 @@ class Deployment:
         self.database = database or f"sqlite:///{self._sqlite}?timeout=30"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.env = {**_inherited(), **self._settings(bundles, plugins), **(env or {})}
+        self.env = {**_inherited(), **self._settings(bundles), **(env or {})}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._guard: subprocess.Popen[bytes] | None = None
         self._tokens: dict[str, str] = {}
@@ -200,9 +200,9 @@ class Deployment:
         """Where a component logs to."""
         return self.home / "logs" / f"{name}.log"
 
-    def last_lines(self, name: str, count: int = 25) -> str:
+    def last_lines(self, name: str) -> str:
         """The end of a component's log."""
-        return "\n".join(self.log_path(name).read_text(errors="replace").splitlines()[-count:])
+        return "\n".join(self.log_path(name).read_text(errors="replace").splitlines()[-LAST_LINES:])
 
     # -- REST ---------------------------------------------------------------------------------------------------------
 
@@ -266,7 +266,7 @@ class Deployment:
     def _passwords_file(self) -> Path:
         return self.home / "passwords.json"
 
-    def _settings(self, bundles: Mapping[str, Path], plugins: Path) -> dict[str, str]:
+    def _settings(self, bundles: Mapping[str, Path]) -> dict[str, str]:
         local = "airflow.dag_processing.bundles.local.LocalDagBundle"
         listing = [{"name": name, "classpath": local, "kwargs": {"path": str(path.resolve())}} for name, path in bundles.items()]
         connection = {
@@ -286,7 +286,7 @@ class Deployment:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(plugins.resolve()),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self._passwords_file),

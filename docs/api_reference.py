@@ -12,14 +12,12 @@ PROBLEM = "ErrorBody"
 def reference(described: Mapping[str, Any]) -> str:
     """Every route with its parameters, its body and its answer; then every model that they name."""
     models: Mapping[str, Any] = described["components"]["schemas"]
-    routes = [
-        _route(method.upper(), path, route, models) for path, methods in described["paths"].items() for method, route in methods.items()
-    ]
+    routes = [_route(method.upper(), path, route) for path, methods in described["paths"].items() for method, route in methods.items()]
     shown = [name for name in sorted(models) if name not in (PROBLEM, "Problem") and {"properties", "enum"} & set(models[name])]
     return "\n".join([*routes, "## Models\n", *(_model(name, models[name]) for name in shown)])
 
 
-def _route(method: str, path: str, route: Mapping[str, Any], models: Mapping[str, Any]) -> str:
+def _route(method: str, path: str, route: Mapping[str, Any]) -> str:
     parts = [f"### {method} /oncall{path}\n", f"{route['description']}\n"]
     rows = [_row(one["name"], one["schema"], one.get("required", False), one.get("description", "")) for one in route.get("parameters", ())]
     if rows:

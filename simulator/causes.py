@@ -91,9 +91,9 @@ class Trouble:
         waits = self.until is not None and started_at < self.until
         return self.lasting or nth <= self.bad_tries or waits or memory < self.memory
 
-    def is_repairable(self, failed_at: datetime, horizon: timedelta = HORIZON) -> bool:
-        """Whether some re-run within the horizon would succeed without a person having mended anything."""
-        return not self.lasting and (self.until is None or self.until <= failed_at + horizon)
+    def is_repairable(self, failed_at: datetime) -> bool:
+        """Whether some re-run within :data:`HORIZON` would succeed without a person having mended anything."""
+        return not self.lasting and (self.until is None or self.until <= failed_at + HORIZON)
 
 
 def draw(process: Process, at: datetime, dice: random.Random) -> Trouble:

@@ -66,7 +66,7 @@ def shipped_policy() -> Policy:
     return parse(Policy, str(path), path.read_text(encoding="utf-8"))
 
 
-def simulated_brain(*, rules_only: bool = False) -> Brain:
+def simulated_brain(*, rules_only: bool) -> Brain:
     """The shipped rules, and starter models trained without the held-out texts (once; the next simulation finds them)."""
     rules = read_rules(OperatorFiles([conf.shipped_include()]))
     return Brain(rules) if rules_only else Brain(rules, lambda: _models(Brain(rules)))

@@ -70,9 +70,9 @@ class SimulatedAirflow(RestWorld):
         """Never answer; nothing is done."""
         self._faults.append(Fault("hang", on, times))
 
-    def drop_after(self, on: str, *, times: float = 1) -> None:
+    def drop_after(self, on: str) -> None:
         """Do what is asked, then drop the connection without an answer."""
-        self._faults.append(Fault("drop", on, times))
+        self._faults.append(Fault("drop", on, 1))
 
     def mend(self) -> None:
         """No more faults."""

@@ -270,9 +270,9 @@ def small_disk(path: Path, megabytes: int) -> Iterator[None]:
         path.rmdir()
 
 
-def waited_for(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+def waited_for(condition: Callable[[], bool]) -> bool:
     """Whether the condition came true in time."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while not (done := condition()) and time.monotonic() < end:
         time.sleep(0.02)
     return done

@@ -45,7 +45,7 @@ class People:
 
     store: Store
 
-    def saw(self, fingerprint: str = "frozen", said: str = FROZEN, diagnosis: Diagnosis = MISSING) -> Incident:
+    def saw(self, fingerprint: str = "frozen", said: str = FROZEN) -> Incident:
         """A task failed and was diagnosed."""
         ref = TaskRef("books", f"run-{next(_numbers)}", "close")
         seen = replace(vendor_was_down, ref=ref, fingerprint=fingerprint, evidence=Evidence(traceback=said))
@@ -53,7 +53,7 @@ class People:
         assert incident_id is not None
         claimed = self.store.queue.claim(incident_id, timedelta(minutes=5))
         assert claimed is not None
-        return self.store.ledger.diagnosed(claimed, diagnosis)
+        return self.store.ledger.diagnosed(claimed, MISSING)
 
     def approved(self, incident: Incident, end: OutcomeKind = OutcomeKind.SUCCESS, by: str | None = "ada") -> Incident:
         """She approved a clear (without her, triage did it by itself), and its end was seen."""

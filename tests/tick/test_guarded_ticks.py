@@ -251,14 +251,13 @@ class SlowAirflow:
     """Every call takes so many seconds of a clock that only it moves."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self.time, self.calls = seconds, 0.0, 0
+        self.seconds, self.time = seconds, 0.0
 
     def monotonic(self) -> float:
         return self.time
 
     def take(self) -> None:
         self.time += self.seconds
-        self.calls += 1
 
 
 @pytest.fixture

@@ -66,8 +66,8 @@ class Economics:
         return f"Expected gain {self.gain:+.2f}: {won}, less {lost}, less {attempts}; {worth}"
 
 
-def posterior(prior: float, seen: Statistic | None, weight: float = PRIOR_WEIGHT) -> float:
+def posterior(prior: float, seen: Statistic | None) -> float:
     """A model's probability, corrected by outcomes: the mean of a Beta distribution that begins with the model's word."""
     if seen is None:
         return prior
-    return (weight * prior + seen.successes) / (weight + seen.successes + seen.failures)
+    return (PRIOR_WEIGHT * prior + seen.successes) / (PRIOR_WEIGHT + seen.successes + seen.failures)

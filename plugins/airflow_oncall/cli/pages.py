@@ -16,12 +16,12 @@ LOGGED_LINES = 6
 """Lines shown of what an engine logged."""
 
 
-def print_incident(incident: Incident, whole: Mapping[str, Any], console: Console | None = None) -> None:
+def print_incident(incident: Incident, whole: Mapping[str, Any]) -> None:
     """The story: what failed, why, what was decided and done, how it ended, and when each thing happened.
 
     Texts from logs are printed as they are, never read as markup.
     """
-    out = console or Console()
+    out = Console()
     story = Text(f"{incident.ref}\ntry {incident.try_number}: {incident.detail}")
     out.print(Panel(story, title=f"incident {incident.id}: {incident.state}"))
     if storm := whole["storm"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -29,10 +28,9 @@ END = "."
 class Session:
     """One conversation; right answers are appended to ``answers`` one by one, so that nothing is lost when it breaks off."""
 
-    def __init__(self, brain: Brain, answers: Path | None = None, read: Callable[[], str] | None = None) -> None:
+    def __init__(self, brain: Brain, answers: Path | None = None) -> None:
         self._brain = brain
         self._answers = answers or conf.include_paths()[0] / FILE
-        self._read = read or (lambda: sys.stdin.readline())
         self._out = Console(soft_wrap=True)
         self.kept = 0
 
@@ -46,7 +44,7 @@ class Session:
         """One text; empty when there is no more."""
         self._say(f"\nType or paste what a task logged; end it with a line that is a single {END!r}. An empty text ends the session.")
         lines = []
-        while (line := self._read()) and line.strip() != END:
+        while (line := sys.stdin.readline()) and line.strip() != END:
             lines.append(line)
         text = "".join(lines)
         return redact(text, LOG_CHARACTERS) if text.strip() else ""
@@ -57,7 +55,7 @@ class Session:
         self._show(found)
         while True:
             self._say("Which category is right? Enter: this one, a name: that one, s: skip, q: quit")
-            line = self._read()
+            line = sys.stdin.readline()
             said = line.strip()
             if not line or said == "q":
                 return False
@@ -79,7 +77,7 @@ class Session:
     def _transient(self) -> bool | None:
         while True:
             self._say("Can a re-run, unchanged, succeed later? yes, no, Enter: not known")
-            said = self._read().strip()
+            said = sys.stdin.readline().strip()
             try:
                 return flag_of(said) if said else None
             except ValueError as error:

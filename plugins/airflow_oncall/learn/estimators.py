@@ -61,9 +61,9 @@ DEFAULT = Choice("LogisticRegression", {"C": 20.0})
 """What a training without a search uses."""
 
 
-def splits(labels: Sequence[str], groups: Sequence[str], folds: int = FOLDS) -> list[tuple[Any, Any]]:
+def splits(labels: Sequence[str], groups: Sequence[str]) -> list[tuple[Any, Any]]:
     """Train and test row numbers of each fold: groups whole, categories in like shares. Empty where there are too few groups."""
-    count = min(folds, len(set(groups)))
+    count = min(FOLDS, len(set(groups)))
     if count < 2:
         return []
     rarest = min(list(labels).count(label) for label in set(labels))

@@ -70,15 +70,13 @@ def make_memory(vectoriser: Any, examples: Sequence[Example], documents: Sequenc
     return Memory(tuple(entries), empty.rarity, empty.rarest)
 
 
-def fit_calibration(
-    signals: Sequence[Mapping[str, float]], right: Sequence[bool], weights: Any, strength: float = 1.0
-) -> Calibration | None:
+def fit_calibration(signals: Sequence[Mapping[str, float]], right: Sequence[bool], weights: Any) -> Calibration | None:
     """Logistic regression on named signals; ``None`` where all answers were alike and nothing can be told apart."""
     if len(set(right)) < 2:
         return None
     names = DictVectorizer()
     matrix = names.fit_transform(signals)
-    model = LogisticRegression(C=strength, max_iter=500)
+    model = LogisticRegression(max_iter=500)
     quietly(lambda: model.fit(matrix, right, sample_weight=weights))
     pairs = zip(names.get_feature_names_out(), map(float, model.coef_[0]), strict=True)
     return Calibration({str(name): weight for name, weight in pairs}, float(model.intercept_[0]))

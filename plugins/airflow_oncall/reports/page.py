@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 TEMPLATE = Path(__file__).parent / "report.html"
+MOST_SHARES = 12
+"""Bars of one list."""
 WIDTH, HEIGHT, GAP = 720, 160, 2
 
 
@@ -70,10 +72,12 @@ def _said(day: str, series: Sequence[tuple[str, str]], numbers: Sequence[int]) -
     return f"{day}: " + ", ".join(f"{number} {name}" for (_, name), number in zip(series, numbers, strict=True))
 
 
-def _shares(counts: dict[str, int], most: int = 12) -> list[dict[str, Any]]:
+def _shares(counts: dict[str, int]) -> list[dict[str, Any]]:
     """The largest ones with the length of their bar in percent."""
     largest = max(counts.values(), default=1)
-    return [{"name": name, "number": number, "percent": round(100 * number / largest, 1)} for name, number in list(counts.items())[:most]]
+    return [
+        {"name": name, "number": number, "percent": round(100 * number / largest, 1)} for name, number in list(counts.items())[:MOST_SHARES]
+    ]
 
 
 @cache

@@ -18,7 +18,6 @@ from airflow_oncall.store.records import now
 from airflow_oncall.store.tables import actions, decisions, experiments, of_an_arm, outcomes
 
 HASH, THOMPSON = "hash", "thompson"
-ASSIGNMENTS = (HASH, THOMPSON)
 _REFUSED = (str(ActionState.SUPERSEDED), str(ActionState.REFUSED), str(ActionState.DROPPED))
 
 

@@ -20,10 +20,9 @@ WRONG_DATA = frozenset({"data_quality"})
 
 @dataclass(frozen=True)
 class Severity:
-    """A level and the points that make it."""
+    """A level, and what was counted for it with its points."""
 
     level: Level
-    points: int
     reasons: tuple[str, ...]
 
 
@@ -41,4 +40,4 @@ def severity(category: str, *, critical: bool = False, downstream: int = 0) -> S
     )
     points = sum(amount for amount, _ in counted)
     level = next(level for least, level in LEVELS if points >= least)
-    return Severity(level, points, tuple(f"{reason} (+{amount})" for amount, reason in counted if amount))
+    return Severity(level, tuple(f"{reason} (+{amount})" for amount, reason in counted if amount))

@@ -7,7 +7,7 @@ const UNSEEN =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
 
 /** Characters of one line that are shown at first. */
-export const LINE_CHARACTERS = 400;
+const LINE_CHARACTERS = 400;
 
 /**
  * The text without terminal sequences, with every other control, bidirectional or unseen character written as its code.

@@ -12,7 +12,7 @@ export const INK = {
   third: "var(--chakra-colors-orange-solid)",
   fourth: "var(--chakra-colors-purple-solid)",
 };
-export const FONT = 11;
+const FONT = 11;
 
 /**
  * @param {{width: number, height: number, label: string, columns: any[], rows: any[], legend?: Array<[string, string, string?]>, children?: any}} given
