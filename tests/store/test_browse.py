@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from tests.cast import NIGHTLY_ORDERS, broken_dag_file, vendor_was_down
@@ -24,13 +24,14 @@ from airflow_oncall.incident import (
     TaskRef,
     Verdict,
 )
-from airflow_oncall.store import browse
+from airflow_oncall.store import browse, records
 from airflow_oncall.store.browse import Sight, Wanted
 from airflow_oncall.store.figures import Closed, Scope
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
 LEASE = timedelta(minutes=5)
+NOON = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 ALL = Sight(frozenset({"nightly", "shards"}), import_errors=True, logs=True)
 SHARDS = [TaskRef("shards", "manual__1", "work", index) for index in range(3)]
 OUT_OF_MEMORY = LogEvent("orders_db", "file:1", vendor_was_down.happened_at, "FATAL: out of memory", "pg-oom")
@@ -147,8 +148,10 @@ def test_actions_and_decisions_of_hidden_incidents_are_hidden(store: Store) -> N
     assert [action.ref for action in store.browse.actions(ALL, 50)] == [SHARDS[0], NIGHTLY_ORDERS]
 
 
-def test_figures_count_what_was_opened_closed_told_and_tried(store: Store) -> None:
+def test_figures_count_what_was_opened_closed_told_and_tried(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records.clock, "read", lambda: NOON)
     helped, failed_again, told = (failed(store, ref) for ref in SHARDS)
+    monkeypatch.setattr(records.clock, "read", lambda: NOON + timedelta(minutes=5))
     repaired(store, helped, OutcomeKind.SUCCESS, probability=1.0)
     repaired(store, failed_again, OutcomeKind.FAILED_SAME, probability=0.3)
     incident = store.queue.claim(told, LEASE)
@@ -159,9 +162,7 @@ def test_figures_count_what_was_opened_closed_told_and_tried(store: Store) -> No
     counted = store.figures.counted(scope)
     assert sorted((one.state, one.number) for one in counted.opened) == [("acting", 1), ("escalated", 1), ("resolved", 1)]
     assert counted.opened_per_day == {today: 3}
-    ((day, state, number, minutes),) = counted.closed
-    assert Closed(day, state, number, 0.0) == Closed(today, "resolved", 1, 0.0)
-    assert 0 < minutes < 10
+    assert counted.closed == [Closed(today, "resolved", 1, 5.0)]
     assert [(one.day, one.number, one.tries) for one in counted.told] == [(today, 1, 1)]
     tried = [(one.action, one.bin, one.successes, one.number, one.resolved) for one in counted.tried]
     assert tried == [("clear_task", 3, 0, 1, 0), ("clear_task", 9, 1, 1, 1)]
