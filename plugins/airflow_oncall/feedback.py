@@ -1,4 +1,4 @@
-"""What people say of an incident, from the command line or the UI: redacted, then stored as a label."""
+"""What people say, from the command line or the UI: redacted, then stored, as a label or as the reason of what they did."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from airflow_oncall.incident import Label
 from airflow_oncall.store.sql import Store
 
 COMMENT_CHARACTERS = 2000
+REASON_CHARACTERS = 300
+
+
+def reason_of(text: str | None) -> str:
+    """Why a person did something, as it is stored; it may hold anything a person types."""
+    return redact(text or "", REASON_CHARACTERS)
 
 
 def give_feedback(

@@ -14,16 +14,15 @@ from rich.text import Text
 
 from airflow_oncall.act.assignment import LEFT_OUT, Standing, arms_of, standings
 from airflow_oncall.act.policy_file import read_policy
-from airflow_oncall.capture.redact import redact
 from airflow_oncall.cli.terminal import command, print_json, this_user
 from airflow_oncall.errors import OnCallError
+from airflow_oncall.feedback import reason_of
 from airflow_oncall.gain import Gain, gain_of
 from airflow_oncall.store import open_store
 from airflow_oncall.store.experiments import Experiment
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
-REASON_CHARACTERS = 300
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 
 
@@ -50,7 +49,7 @@ def start(args: argparse.Namespace) -> int:
     arms = _arms(store, args.category, args.arms)
     if not NAME.fullmatch(args.name):
         raise OnCallError(f"{args.name!r} is no name of an experiment; use up to 50 small letters, digits, - and _")
-    by, why = args.user or this_user(), redact(args.reason or "", REASON_CHARACTERS)
+    by, why = args.user or this_user(), reason_of(args.reason)
     experiment = Experiment(args.name, args.category, arms, args.assignment, by, now(), args.fingerprint or "", detail=why)
     store.experiments.start(experiment)
     about = f"{args.category} with fingerprint {args.fingerprint}" if args.fingerprint else args.category
@@ -61,7 +60,7 @@ def start(args: argparse.Namespace) -> int:
 @command
 def stop(args: argparse.Namespace) -> int:
     """``experiments stop``"""
-    ended = open_store().experiments.stop(args.name, args.user or this_user(), redact(args.reason or "", REASON_CHARACTERS))
+    ended = open_store().experiments.stop(args.name, args.user or this_user(), reason_of(args.reason))
     print(f"{ended.name} is over; `airflow oncall experiments results {ended.name}` shows what came of it.")
     return 0
 

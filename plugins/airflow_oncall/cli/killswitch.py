@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 
 from airflow_oncall.act import killswitch
-from airflow_oncall.capture.redact import redact
 from airflow_oncall.cli.terminal import command, this_user
+from airflow_oncall.feedback import reason_of
 from airflow_oncall.store import open_store
-
-REASON_CHARACTERS = 300
 
 
 @command
 def pause(args: argparse.Namespace) -> int:
     """``pause``"""
-    open_store().switch.stop(args.user or this_user(), redact(args.reason or "", REASON_CHARACTERS))
+    open_store().switch.stop(args.user or this_user(), reason_of(args.reason))
     print("Repairs and questions are paused; `airflow oncall resume` lets them go on.")
     return 0
 

@@ -9,13 +9,11 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from airflow_oncall.capture.redact import redact
 from airflow_oncall.cli.terminal import command, complain, print_json, this_user
+from airflow_oncall.feedback import reason_of
 from airflow_oncall.incident import State, Storm, StormState
 from airflow_oncall.store import open_store
 from airflow_oncall.store.sql import Store
-
-REASON_CHARACTERS = 300
 
 
 @command
@@ -43,7 +41,7 @@ def release(args: argparse.Namespace) -> int:
     if storm is None or problem:
         complain(f"storm {args.storm_id}: {problem}")
         return 1
-    user, reason = args.user or this_user(), redact(args.reason or "", REASON_CHARACTERS)
+    user, reason = args.user or this_user(), reason_of(args.reason)
     if args.apart:
         number = store.storms.disband(storm, user, reason)
         print(f"Storm {storm.id} is over; {number} members are decided about by themselves from the next tick on.")

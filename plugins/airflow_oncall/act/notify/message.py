@@ -17,7 +17,7 @@ from airflow_oncall.store.notices import Notice, Occasion
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
-REASON_CHARACTERS, LINE_CHARACTERS, NAME_CHARACTERS = 1_000, 500, 250
+DECISION_REASON_CHARACTERS, LINE_CHARACTERS, NAME_CHARACTERS = 1_000, 500, 250
 LINES_SHOWN = 3
 MESSAGES_SHOWN = 20
 """Of what a digest sums up."""
@@ -82,7 +82,7 @@ def _of_incident(
 
 
 def _inert(reasons: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(inert(reason, REASON_CHARACTERS) for reason in reasons if reason))
+    return list(dict.fromkeys(inert(reason, DECISION_REASON_CHARACTERS) for reason in reasons if reason))
 
 
 EMPTY: dict[str, Any] = {

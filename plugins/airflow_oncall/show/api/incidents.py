@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from airflow_oncall.capture.redact import redact
-from airflow_oncall.feedback import COMMENT_CHARACTERS, give_feedback
+from airflow_oncall.feedback import COMMENT_CHARACTERS, REASON_CHARACTERS, give_feedback, reason_of
 from airflow_oncall.incident import Incident, Kind, State
 from airflow_oncall.show.api.auth import Access, Reader, forbidden
 from airflow_oncall.show.api.errors import ApiError, missing, stale
@@ -34,7 +33,6 @@ from airflow_oncall.store.engine import one_look
 from airflow_oncall.store.sql import Store
 
 router = APIRouter(prefix="/incidents", tags=["Incidents"])
-REASON_CHARACTERS = 300
 LEASE = timedelta(minutes=1)
 
 
@@ -193,6 +191,6 @@ def closed_by_hand(store: Store, incident: Incident, user: str, reason: str) -> 
             store.queue.release(incident.id)
         raise ApiError(409, "in_progress", f"incident {incident.id} is being acted on; try again in a minute", present(incident))
     try:
-        return store.ledger.closed_by_hand(claimed, user, redact(reason, REASON_CHARACTERS))
+        return store.ledger.closed_by_hand(claimed, user, reason_of(reason))
     finally:
         store.queue.release(incident.id)

@@ -13,7 +13,7 @@ from pydantic import Field
 from airflow_oncall import __version__, conf
 from airflow_oncall.act import killswitch
 from airflow_oncall.act.policy_file import read_policy
-from airflow_oncall.capture.redact import redact
+from airflow_oncall.feedback import REASON_CHARACTERS, reason_of
 from airflow_oncall.show.api.auth import Reader, Steerer
 from airflow_oncall.show.api.errors import ApiError
 from airflow_oncall.show.api.schemas import In, Out
@@ -21,7 +21,6 @@ from airflow_oncall.show.api.store import StoreDep
 from airflow_oncall.store.sql import Store
 
 router = APIRouter(tags=["Steering"])
-REASON_CHARACTERS = 300
 FRESH_SECONDS = 15.0
 
 
@@ -87,7 +86,7 @@ def get_switch(access: Reader, store: StoreDep) -> SwitchOut:
 def put_switch(access: Steerer, store: StoreDep, wanted: SwitchIn) -> SwitchOut:
     """Pause all repairs and questions, or let them go on."""
     if wanted.paused:
-        store.switch.stop(access.name, redact(wanted.reason, REASON_CHARACTERS))
+        store.switch.stop(access.name, reason_of(wanted.reason))
     else:
         store.switch.release(access.name)
     paused = pause_of(store)
