@@ -35,7 +35,7 @@ from airflow_oncall import conf
 from airflow_oncall.errors import BadDataFile, BadSetting, UntrustedModel
 from airflow_oncall.incident import NO_INCIDENT
 from airflow_oncall.triage.features import tokens
-from airflow_oncall.triage.table import Table
+from airflow_oncall.triage.table import MODEL, POINTER, TABLE, Table
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -44,7 +44,6 @@ log = logging.getLogger(__name__)
 
 DEADLINE = 0.05
 """Seconds a judgement may take."""
-MODEL, POINTER, TABLE = "triage", "champion.json", "table.json"
 SURE = 0.9
 """Probability of the category, and of its being mended or not by a re-run, from which the policy speaks."""
 FAMILIAR = 0.6

@@ -22,6 +22,7 @@ from airflow_oncall.store import open_store
 from airflow_oncall.store.operator_files import OperatorFiles
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
+from airflow_oncall.triage.table import MODEL
 
 if TYPE_CHECKING:
     from airflow_oncall.learn.comparison import Reigning, Train
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NAME = "triage"
+NAME = MODEL
 STEPS = ("collect", "validate", "train", "evaluate", "gate", "promote")
 LEASE = timedelta(hours=1)
 LAST = "training"
@@ -248,9 +249,10 @@ class Training:
         """The champion to be compared with, and why it is outdated (empty where it is not)."""
         from airflow_oncall.learn.card import library_versions
         from airflow_oncall.learn.comparison import Reigning
-        from airflow_oncall.learn.dataset import CORPUS, row_digest
+        from airflow_oncall.learn.dataset import row_digest
         from airflow_oncall.learn.files import ROWS, read_trusted
         from airflow_oncall.learn.registry import load_model
+        from airflow_oncall.triage.memory import CORPUS
 
         try:
             models = load_model(self.models_path, champion)

@@ -13,13 +13,13 @@ from tests.examples import few_examples
 
 from airflow_oncall import conf
 from airflow_oncall.cli import learning, terminal
-from airflow_oncall.learn.files import TABLE
 from airflow_oncall.learn.fitting import fit_models
 from airflow_oncall.learn.registry import save_model
 from airflow_oncall.learn.table_export import export
 from airflow_oncall.store.sql import Store
 from airflow_oncall.training import NAME, Training
 from airflow_oncall.triage.models import TriageModels
+from airflow_oncall.triage.table import TABLE
 
 HEAP = "java.lang.OutOfMemoryError: Java heap space"
 LEDGER = "acme.books.LedgerFrozenError: ledger of tenant 41 is frozen until the month is closed"

@@ -81,8 +81,8 @@ def experimental(experiment: Experiment, ref_key: str, rule: CategoryRule, resul
     if experiment.assignment == HASH:
         arm = arms[int(_share(experiment.name, ref_key) * len(arms))]
     else:
-        dice = Random(f"{experiment.name}/{ref_key}")  # noqa: S311  # chance, no secret
-        drawn = {one: _posterior(dice, results.get(one, Trials())) for one in arms}
+        rng = Random(f"{experiment.name}/{ref_key}")  # noqa: S311  # chance, no secret
+        drawn = {one: _posterior(rng, results.get(one, Trials())) for one in arms}
         arm = max(drawn, key=lambda one: drawn[one])
     return Draw(arm, f"{experiment.name}/{arm}")
 
@@ -122,13 +122,13 @@ def _share(*words: str) -> float:
     return int.from_bytes(hashlib.sha256("\0".join(words).encode()).digest()[:8], "big") / 2**64
 
 
-def _posterior(dice: Random, trials: Trials) -> float:
-    return dice.betavariate(1 + trials.successes, 1 + trials.failures)
+def _posterior(rng: Random, trials: Trials) -> float:
+    return rng.betavariate(1 + trials.successes, 1 + trials.failures)
 
 
 def _sample(trials: Trials, seed: int) -> list[float]:
-    dice = Random(seed)  # noqa: S311  # chance, no secret
-    return [_posterior(dice, trials) for _ in range(DRAWS)]
+    rng = Random(seed)  # noqa: S311  # chance, no secret
+    return [_posterior(rng, trials) for _ in range(DRAWS)]
 
 
 def _middle(sample: Sequence[float]) -> tuple[float, float, float]:

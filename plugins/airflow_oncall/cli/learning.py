@@ -178,10 +178,11 @@ def show_features(args: argparse.Namespace) -> int:
 def _compared(features: Features) -> dict[str, Any]:
     """The table scorer's word on these features and the pickle's."""
     from airflow_oncall.errors import UntrustedModel
-    from airflow_oncall.learn.files import TABLE, read_trusted
+    from airflow_oncall.learn.files import read_trusted
     from airflow_oncall.learn.registry import load_model
     from airflow_oncall.learn.table_export import TOLERANCE, difference
     from airflow_oncall.triage.features import tokens
+    from airflow_oncall.triage.table import TABLE
     from airflow_oncall.triage.table import Table as Scorer
 
     champion = next(iter(open_store().models.champions(NAME)), None)

@@ -12,7 +12,7 @@ from airflow_oncall.incident import NO_INCIDENT
 from airflow_oncall.learn.dataset import Example
 from airflow_oncall.learn.parts import fit_calibration
 from airflow_oncall.learn.vectors import Prepared
-from airflow_oncall.triage.memory import Memory
+from airflow_oncall.triage.memory import CORPUS, Memory
 from airflow_oncall.triage.models import (
     REMEDIES,
     Calibration,
@@ -52,7 +52,7 @@ class Repair:
 
 def distance_limit(distances: Any, examples: Sequence[Example]) -> float:
     """The distance that :data:`FAMILIAR` of the unseen corpus rows stay below; what a site labels is strange by nature."""
-    shipped = [row for row, example in enumerate(examples) if example.origin == "corpus"]
+    shipped = [row for row, example in enumerate(examples) if example.origin == CORPUS]
     return round(float(np.quantile(distances[shipped] if shipped else distances, FAMILIAR)), 4)
 
 
@@ -61,7 +61,7 @@ def set_threshold(memory: Memory, data: Prepared) -> Memory:
     found: list[tuple[float, bool]] = []
     positions = iter(range(len(memory.entries)))
     for example, document in zip(data.examples, data.documents, strict=True) if memory.entries else ():
-        own = next(positions) if example.origin != "corpus" else None
+        own = next(positions) if example.origin != CORPUS else None
         if likeness := memory.most_similar(memory.weigh(document), skip=own):
             found.append((likeness.cosine, likeness.remembered.category in (example.category, *example.also)))
     alike = sorted((one for one in found if one[0] >= LEAST_LIKENESS), reverse=True)

@@ -15,7 +15,8 @@ from typing import Any
 from airflow_oncall import conf
 from airflow_oncall.errors import BadDataFile
 from airflow_oncall.incident import CATEGORIES, NO_INCIDENT
-from airflow_oncall.learn.dataset import CORPUS, ORIGINS, Example
+from airflow_oncall.learn.dataset import Example
+from airflow_oncall.triage.memory import CORPUS, ORIGINS
 
 FOLDER = "corpus"
 LABELS = (*CATEGORIES, NO_INCIDENT)

@@ -12,9 +12,8 @@ from datetime import datetime
 
 from airflow_oncall.errors import BadDataFile, TrainingSkipped
 from airflow_oncall.incident import CATEGORIES, NO_INCIDENT
+from airflow_oncall.triage.memory import CORPUS, ORIGINS
 
-CORPUS, OUTCOME, HUMAN = ORIGINS = ("corpus", "outcome", "human")
-"""In the order of rising trust."""
 NEWEST_SHARE, NEWEST_LEAST = 0.2, 5
 
 
@@ -30,7 +29,7 @@ class Example:
     """Whether a re-run can help; ``None`` when unclear."""
     group: str
     """Scenario or fingerprint: rows of one group never stand on both sides of a split."""
-    origin: str = "corpus"
+    origin: str = CORPUS
     """``corpus``, ``outcome`` or ``human``, in the order of rising trust."""
     weight: float = 1.0
     also: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import GroupKFold, RandomizedSearchCV, StratifiedGroupKFold
 from sklearn.naive_bayes import ComplementNB
@@ -104,9 +105,7 @@ def best_temperature(scores: Any, truth: Any, weights: Any) -> float:
     """The temperature at which ``softmax(scores / temperature)`` has the least log loss on rows that were not trained on."""
 
     def loss(log_temperature: float) -> float:
-        scaled = scores / np.exp(log_temperature)
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        chosen = scaled[np.arange(len(truth)), truth] - np.log(np.exp(scaled).sum(axis=1))
+        chosen = log_softmax(scores / np.exp(log_temperature), axis=1)[np.arange(len(truth)), truth]
         return float(-(weights * chosen).sum() / weights.sum())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x))

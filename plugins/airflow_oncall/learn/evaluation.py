@@ -10,6 +10,7 @@ import numpy as np
 
 from airflow_oncall.incident import NO_INCIDENT
 from airflow_oncall.learn.dataset import Example
+from airflow_oncall.triage.memory import CORPUS
 
 BINS = 10
 RESAMPLES = 300
@@ -124,17 +125,17 @@ def _by_provenance(examples: Sequence[Example]) -> Mapping[str, list[int]]:
     """Row numbers by where the label comes from: the engine for the corpus, else ``human`` or ``outcome``."""
     rows: dict[str, list[int]] = defaultdict(list)
     for number, example in enumerate(examples):
-        rows[example.group.split(":")[0] if example.origin == "corpus" else example.origin].append(number)
+        rows[example.group.split(":")[0] if example.origin == CORPUS else example.origin].append(number)
     return rows
 
 
 def _intervals(scored: _Scored, groups: Sequence[str]) -> dict[str, list[float]]:
     """95 % intervals; whole groups are drawn, because the rows of one scenario stand or fall together."""
     names, group_of = np.unique(groups, return_inverse=True)
-    chance = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(_SEED)
     drawn: dict[str, list[float]] = defaultdict(list)
     for _ in range(RESAMPLES):
-        times = np.bincount(chance.integers(len(names), size=len(names)), minlength=len(names))
+        times = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
         for name, value in scored.figures(times[group_of].astype(float)).items():
             drawn[name].append(value)
     return {name: [round(float(edge), 4) for edge in np.quantile(values, (0.025, 0.975))] for name, values in drawn.items()}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from airflow_oncall.errors import UntrustedModel
 from airflow_oncall.incident import ModelVersion
 from airflow_oncall.store.base import ModelVersions
+from airflow_oncall.triage.table import POINTER
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -23,10 +24,10 @@ log = logging.getLogger(__name__)
 
 ModelsPath: TypeAlias = "Path | ObjectStoragePath"
 """What ``[oncall] models_path`` may be."""
-MODEL, TABLE = "model.joblib", "table.json"
+MODEL = "model.joblib"
 ROWS = "rows.txt"
 """Digests of the rows that a version was trained on."""
-LATEST, POINTER = "latest", "champion.json"
+LATEST = "latest"
 
 
 def sha256(content: bytes) -> str:

@@ -20,10 +20,10 @@ from pydantic import TypeAdapter, ValidationError
 from airflow_oncall.incident import NO_INCIDENT
 from airflow_oncall.learn.corpus import FOLDER
 from airflow_oncall.learn.datafiles import Mask, Reader, fingerprint, normal
-from airflow_oncall.learn.dataset import CORPUS, HUMAN
 from airflow_oncall.learn.labels import JUDGED, NAMED
 from airflow_oncall.learn.rows import Problem, Row, read_rows, write_whole
 from airflow_oncall.learn.values import category_of, flag_of, is_missing, time_of
+from airflow_oncall.triage.memory import CORPUS, HUMAN
 
 REQUIRED = ("timestamp", "title", "description")
 KEPT = ("service", "severity", "resolution_time", "solution", "tags", "success")

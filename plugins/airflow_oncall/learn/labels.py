@@ -13,8 +13,9 @@ from datetime import datetime
 
 from airflow_oncall.incident import CATEGORIES, NO_INCIDENT, ActionKind, OutcomeKind
 from airflow_oncall.learn.calibration import Repair
-from airflow_oncall.learn.dataset import HUMAN, OUTCOME, Example
+from airflow_oncall.learn.dataset import Example
 from airflow_oncall.store.labels import FEEDBACK, REMEMBERED, Fact, Labels, VerifiedAction
+from airflow_oncall.triage.memory import HUMAN, OUTCOME
 from airflow_oncall.triage.models import Circumstances, Remedy
 
 NAMED, JUDGED, SEEN = 5.0, 3.0, 2.0

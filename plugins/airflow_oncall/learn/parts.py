@@ -15,7 +15,7 @@ from sklearn.preprocessing import normalize
 
 from airflow_oncall.learn.dataset import Example
 from airflow_oncall.learn.estimators import SEED, Choice, linear_parts, quietly
-from airflow_oncall.triage.memory import Memory, Remembered
+from airflow_oncall.triage.memory import CORPUS, Memory, Remembered
 from airflow_oncall.triage.models import Calibration, CategoryModel, Patterns, TransientModel
 
 DIRECTIONS, CLUSTERS = 48, 96
@@ -65,7 +65,7 @@ def make_memory(vectoriser: Any, examples: Sequence[Example], documents: Sequenc
     entries = [
         Remembered(example.group, example.category, example.transient, example.origin, empty.weigh(document))
         for example, document in zip(examples, documents, strict=True)
-        if example.origin != "corpus"
+        if example.origin != CORPUS
     ]
     return Memory(tuple(entries), empty.rarity, empty.rarest)
 

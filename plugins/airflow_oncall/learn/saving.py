@@ -11,11 +11,12 @@ from airflow_oncall.errors import StoreError, VersionTaken
 from airflow_oncall.incident import ModelVersion
 from airflow_oncall.learn.card import library_versions
 from airflow_oncall.learn.dataset import Example, row_digest
-from airflow_oncall.learn.files import ROWS, TABLE, ModelsPath
+from airflow_oncall.learn.files import ROWS, ModelsPath
 from airflow_oncall.learn.registry import next_version, save_challenger
 from airflow_oncall.learn.table_export import NoTable, export
 from airflow_oncall.store.base import ModelVersions
 from airflow_oncall.triage.models import TriageModels
+from airflow_oncall.triage.table import TABLE
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ from airflow_oncall.learn.registry import describe_model, load_champion, promote
 from airflow_oncall.learn.saving import save_trained
 from airflow_oncall.store.base import ModelVersions
 from airflow_oncall.triage.models import TriageModels
+from airflow_oncall.triage.table import MODEL
 
-NAME = "triage"
+NAME = MODEL
 TURN = timedelta(minutes=10)
 """How long a starter training that was killed keeps others waiting."""
 

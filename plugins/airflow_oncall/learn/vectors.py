@@ -14,10 +14,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from airflow_oncall.errors import TrainingSkipped
 from airflow_oncall.learn.dataset import Example
 from airflow_oncall.triage.features import Features, read_features, tokens
+from airflow_oncall.triage.memory import CORPUS
 
 VOCABULARY = 8_000
 """Most tokens a model knows; keeps artefact and table small."""
-CORPUS = "corpus"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from airflow_oncall.triage.features import Features, tokens
 
-HUMAN, OUTCOME = "human", "outcome"
-"""Origins of a label: only a person names a category; an outcome says whether a re-run helped."""
+CORPUS, OUTCOME, HUMAN = ORIGINS = ("corpus", "outcome", "human")
+"""Origins of a label, in the order of rising trust. Only a person names a category; an outcome says whether a re-run helped."""
 
 
 @dataclass(frozen=True)

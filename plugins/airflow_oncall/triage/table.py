@@ -28,6 +28,8 @@ from typing import Any
 
 from airflow_oncall.errors import BadDataFile
 
+MODEL, POINTER, TABLE = "triage", "champion.json", "table.json"
+"""The model's name, the file that names its reigning version, and the file of each version that this module reads."""
 FORMAT = 1
 BATCH = 64
 """From this many documents on, NumPy pays for itself."""
