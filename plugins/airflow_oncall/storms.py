@@ -249,10 +249,19 @@ class StormWatch:
             return
         elif probe and ended and ended.action_id and storm.held and _is_done_with(storm, probe):
             self._hand_over(storm, f"probe {storm.probes} (incident {probe.id}) did not help, though a person was asked: {ended.detail}")
+        elif probe is None and storm.held and storm.answer != "rejected":
+            self._replace(storm)
         elif self.store.storms.progress(storm).is_over:
             self.store.storms.move(storm, StormState.CLOSED, "every member has ended")
         else:
             self.store.storms.move(storm, StormState.ESCALATED, storm.detail, PACE)
+
+    def _replace(self, storm: Storm) -> None:
+        """Another probe for one about which all data was deleted; people are asked about it where as many as may have failed."""
+        if storm.probes < self.judgement.policy.storms.most_probes:
+            self._choose(storm)
+        else:
+            self._hand_over(storm, f"the data about probe {storm.probes} (incident {storm.probe_id}) was deleted")
 
     def _releasing(self, storm: Storm) -> None:
         progress = self.store.storms.progress(storm)

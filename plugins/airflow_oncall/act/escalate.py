@@ -52,9 +52,11 @@ def tell_of_question(store: Store, api: AirflowApi, policy: Policy, incident: In
 def tell_of_storm(store: Store, api: AirflowApi, policy: Policy, storm: Storm, occasion: Occasion, detail: str) -> None:
     """Have people told of a storm as a whole."""
     probe = store.reading.incident(storm.probe_id) if storm.probe_id else None
-    if probe is None:
-        raise AssertionError(f"storm {storm.id} is told of before it had a probe")
-    put(store, api, policy, probe, occasion, detail, storm)
+    subject = probe or store.storms.first_member(storm)  # data about the probe may have been deleted
+    if subject is None:
+        log.warning("storm %s has no members any more, so nobody is told: %s", storm.id, detail)
+        return
+    put(store, api, policy, subject, occasion, detail, storm)
 
 
 def _note(api: AirflowApi, incident: Incident, action: Action, reason: str) -> str:

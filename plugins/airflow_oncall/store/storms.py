@@ -149,6 +149,11 @@ class Storms:
         query = select(incidents.c.dag_id).where(incidents.c.storm_id == storm.id).distinct().order_by(incidents.c.dag_id)
         return [row["dag_id"] for row in rows(self._engine, query)]
 
+    def first_member(self, storm: Storm) -> Incident | None:
+        """The oldest of its members; ``None`` where it has none any more."""
+        rows = self._rows(select(incidents).where(incidents.c.storm_id == storm.id).order_by(incidents.c.id).limit(1))
+        return incident_of(rows[0]) if rows else None
+
     def progress(self, storm: Storm) -> Progress:
         """How its members stand."""
         mine = incidents.c.storm_id == storm.id
