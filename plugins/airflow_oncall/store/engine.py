@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import select
+import selectors
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, RowMapping, Select, create_engine, event, make_url
@@ -21,6 +22,8 @@ from airflow_oncall.errors import BadSetting, SchemaOutdated, StoreError, StoreR
 from airflow_oncall.store.audit import PENDING, write_pending
 
 DEFAULT_FILE = "oncall.db"
+LONG_IDLE = 60.0
+"""Seconds after which a connection is asked whether it still leads anywhere: what keeps track of it on the way may have forgotten it."""
 _MISSING_SCHEMA = re.compile(r"no such (table|column)|has no column named")
 
 
@@ -95,6 +98,8 @@ def _engine(pid: int, url: str, patience: float) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     milliseconds = int(patience * 1000)
+    # Of the keepalive the operator's own settings count, which stand in the URL.
+    alive = {"keepalives_idle": int(LONG_IDLE), "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": milliseconds}
     engine = create_engine(
         parsed,
         pool_size=2,
@@ -102,21 +107,33 @@ def _engine(pid: int, url: str, patience: float) -> Engine:
             "connect_timeout": max(2, int(patience)),  # libpq takes no less
             "application_name": "airflow-oncall",
             "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
+            **{name: value for name, value in alive.items() if name not in parsed.query},
         },
     )
-    event.listen(engine, "checkout", _refuse_ended)
+    event.listen(engine, "checkin", _note_idle)
+    event.listen(engine, "checkout", partial(_refuse_ended, engine.dialect))
     return engine
 
 
-def _refuse_ended(connection: Any, _record: object, _proxy: object) -> None:
-    """Where there is something to read from a server that was asked nothing, it is the connection's end; the pool then opens another.
+def _note_idle(_connection: object, record: Any) -> None:
+    record.info["idle_since"] = monotonic()
 
-    To ask the server (``pool_pre_ping``) would double the round trips of each transaction.
+
+def _refuse_ended(dialect: Any, connection: Any, record: Any, _proxy: object) -> None:
+    """Have the pool open another one in place of a connection that has ended.
+
+    Where there is something to read from a server that was asked nothing, it is the connection's end. Only one that lay idle for long
+    is asked (``pool_pre_ping`` would ask every time, which doubles the round trips of each transaction).
     """
-    poller = select.poll()
-    poller.register(connection, select.POLLIN)
-    if poller.poll(0):
-        raise DisconnectionError("the server has ended it")
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_READ)
+            if selector.select(0):
+                raise DisconnectionError("the server has ended it")
+        if monotonic() - record.info.get("idle_since", monotonic()) > LONG_IDLE:
+            dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError(f"it leads nowhere any more: {error}") from error
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
