@@ -90,3 +90,18 @@ def test_the_end_is_told_once_to_each_who_was_told(store: Store, escalated: Noti
     store.notices.told([last])
     store.notices.finish()
     assert store.notices.due(PLACE, 10) == []
+
+
+@pytest.mark.parametrize("then", ["killed", "hung", "raised"])
+def test_the_end_is_told_to_whom_a_message_may_have_reached_though_nobody_wrote_it_down(store: Store, escalated: Notice, then: str) -> None:
+    store.notices.add([escalated])
+    (notice,) = store.notices.due(PLACE, 10)
+    store.notices.begin([notice])
+    if then != "killed":
+        store.notices.failed([notice], "no answer", hung=then == "hung")
+    claimed = store.queue.claim(escalated.incident_id, timedelta(minutes=1))
+    assert claimed
+    store.ledger.closed_by_hand(claimed, "ann", "mended")
+    store.notices.drop([notice.id])
+    store.notices.finish()
+    assert [last.occasion for last in store.notices.due(PLACE, 10)] == ([] if then == "raised" else [Occasion.RESOLVED])

@@ -2,7 +2,7 @@
 
     waiting ─┬─ told ── its subject is over ──> done, and a last notice to whoever was told
              ├─ failed too often ─────────────> failed
-             └─ nothing to tell any more ─────> dropped
+             └─ nothing to tell any more ─────> dropped; told, where nobody knows whether a message went
 
 A notice is one occasion for one notifier, which is named by its place in the policy. A unique index makes the same one
 twice impossible; only who holds the lease of a notifier sends through it.
@@ -17,7 +17,7 @@ from enum import Enum
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, delete, distinct, exists, func, literal_column, or_, select, update
+from sqlalchemy import Connection, Engine, and_, case, delete, distinct, exists, func, literal_column, or_, select, update
 
 from airflow_oncall.store.audit import note
 from airflow_oncall.store.engine import transaction
@@ -79,6 +79,8 @@ class Notice:
     tries: int = 0
     made_at: datetime | None = None
     """When it was stored."""
+    message_id: int | None = None
+    """Of a message that told of it, or perhaps did; ``None`` where none did."""
 
 
 @dataclass(frozen=True)
@@ -149,12 +151,19 @@ class Notices:
                 begins = at + timedelta(minutes=row.after)
                 connection.execute(update(notices).where(notices.c.id == row.id).values(due_at=begins))
 
+    def begin(self, sending: Sequence[Notice]) -> None:
+        """One message about all of these is being sent; killed meanwhile, nobody knows whether it went."""
+        ids = [notice.id for notice in sending]
+        with transaction(self._engine) as connection:
+            connection.execute(update(notices).where(notices.c.id.in_(ids)).values(message_id=ids[0]))
+
     def drop(self, ids: Sequence[int]) -> None:
-        """There is nothing to tell any more."""
+        """There is nothing to tell any more; what may have gone all the same counts as told, so that its end is told, too."""
         if not ids:
             return
+        state = case((notices.c.message_id.is_(None), str(NoticeState.DROPPED)), else_=str(NoticeState.TOLD))
         with transaction(self._engine) as connection:
-            self._set(connection, ids, NoticeState.DROPPED)
+            connection.execute(update(notices).where(notices.c.id.in_(ids)).values(state=state))
 
     def told(self, sent: Sequence[Notice]) -> None:
         """One message told of all of these."""
@@ -169,14 +178,15 @@ class Notices:
     def failed(self, unsent: Sequence[Notice], problem: str, *, hung: bool) -> None:
         """One message about all of these did not go: they are tried again, each time later, and given up in the end.
 
-        What is wrong is written on their incidents at the first and at the last time.
+        What is wrong is written on their incidents at the first and at the last time. A message that hung may have gone.
         """
         place = unsent[0].place
         with transaction(self._engine) as connection:
             for notice in unsent:
                 tries = notice.tries + 1
                 state = NoticeState.WAITING if tries < MOST_TRIES else NoticeState.FAILED
-                self._set(connection, [notice.id], state, tries=tries, due_at=now() + _grown(tries))
+                message_id = unsent[0].id if hung else notice.message_id
+                self._set(connection, [notice.id], state, tries=tries, due_at=now() + _grown(tries), message_id=message_id)
                 if tries == 1 or state is NoticeState.FAILED:
                     given_up = f"{problem}; given up after {tries} tries" if tries > 1 else problem
                     _write_on_incident(connection, notice, given_up)
@@ -241,7 +251,7 @@ def _row(notice: Notice) -> dict[str, Any]:
 
 
 def _notice(row: Any) -> Notice:
-    names = ("id", "incident_id", "number", "place", "storm_id", "detail", "after", "tries", "made_at")
+    names = ("id", "incident_id", "number", "place", "storm_id", "detail", "after", "tries", "made_at", "message_id")
     return Notice(occasion=Occasion(row["occasion"]), **{name: row[name] for name in names})
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
 from tests.act.notify.stage import MovedClock, Phone, notice_for, pass_time, phone, policy_with
-from tests.tick.scene import BUG, Scene
+from tests.tick.scene import BUG, ORDERS, Scene
 
 from airflow_oncall.act.notify import delivery, sending
 from airflow_oncall.act.notify.delivery import LEASE, deliver
@@ -15,7 +16,7 @@ from airflow_oncall.cli import doctor
 from airflow_oncall.errors import AirflowApiError
 from airflow_oncall.incident import State, TaskRef
 from airflow_oncall.store.ledger import Ledger
-from airflow_oncall.store.notices import LONGEST_REST, MOST_TRIES, Notice, Occasion
+from airflow_oncall.store.notices import LONGEST_REST, MOST_TRIES, Notice, Notices, Occasion
 
 Heard = list[tuple[str, dict[str, Any]]]
 
@@ -41,6 +42,12 @@ def bugs(scene: Scene, count: int) -> None:
     """So many DAGs fail, each with a bug of its own."""
     for number in range(count):
         scene.airflow.fail(TaskRef(f"dag-{number}", "manual__1", "work"))
+
+
+def mended(scene: Scene) -> None:
+    """A person mends the orders and closes their incident."""
+    scene.airflow.mark(ORDERS, "success")
+    scene.store.ledger.closed_by_hand(scene.claimed(), "ann", "mended")
 
 
 # raising
@@ -124,6 +131,39 @@ def test_what_was_waiting_behind_a_message_that_hangs_is_not_sent_by_the_thread_
     Phone.hung_up.set()
     pass_time(bug, clock, 5)
     assert len({oncall["key"] for _, oncall in heard}) == len(heard) == 3
+
+
+def test_who_was_perhaps_told_is_told_how_it_ended(bug: Scene, heard: Heard, clock: MovedClock, impatient: None) -> None:
+    Phone.hanging.add("ann")
+    bug.tick()
+    Phone.hanging.clear()
+    mended(bug)
+    pass_time(bug, clock, 5)
+    pass_time(bug, clock, 5)
+    assert [(oncall["key"], oncall["action"]) for _, oncall in heard] == [("oncall-1", "resolve")]
+
+
+def test_who_was_not_told_is_not_told_how_it_ended(bug: Scene, heard: Heard, clock: MovedClock) -> None:
+    Phone.raising.add("ann")
+    bug.tick()
+    Phone.raising.clear()
+    mended(bug)
+    pass_time(bug, clock, 5)
+    pass_time(bug, clock, 5)
+    assert heard == []
+
+
+def test_a_worker_that_dies_before_it_writes_down_that_people_were_told_has_them_told_the_end(
+    bug: Scene, heard: Heard, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as dying:
+        dying.setattr(Notices, "told", lambda *_: sys.exit())
+        with pytest.raises(SystemExit):
+            bug.tick()
+    mended(bug)
+    pass_time(bug, clock, 5)
+    pass_time(bug, clock, 5)
+    assert [(oncall["key"], oncall["action"]) for _, oncall in heard] == [("oncall-1", "trigger"), ("oncall-1", "resolve")]
 
 
 # floods

@@ -1,20 +1,20 @@
 """Tell people what is due: the one place from which messages go.
 
-    outbox ── nothing to tell any more ──────────────> dropped
+    outbox ── nothing to tell any more ──────────────> dropped; told, where nobody knows whether a message went
        │───── quiet hours or maintenance ────────────> later; later steps wait their time anew from there
        │───── more than the hour's limit allows ─────> the last message that it allows sums them up
        └───── sent ─┬─ taken ────────────────────────> told
                     └─ raised, or gave no answer ────> again, each time later; a notifier that keeps failing rests
 
 Only the worker that holds the lease of a notifier sends through it, and each message is recorded right after it was
-taken: killed in between, it is told again, with the same key and message id.
+taken: killed in between, it is told again, with the same key and message id; or, where there is nothing to tell any more, its end is.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -61,12 +61,16 @@ class _Round:
     def __init__(self, store: Store, api: AirflowApi, policy: Policy) -> None:
         self.store, self.api, self.policy = store, api, policy
         self._asks_until = time.monotonic() + ASKING_SECONDS
+        self._unsent: dict[str, Iterator[Message]] = {}
 
     def run(self, places: Sequence[str]) -> None:
         leased = [place for place in places if self._lease(place)]
         try:
             planned = [(target, messages) for place in leased for target, messages in self._plan(place)]
             mine = [(target, messages) for target, messages in planned if self._lease(target.place)]
+            self._unsent = {target.place: iter(messages) for target, messages in mine}
+            for target, _ in mine:
+                self._begin(target.place)
             for result in send_all(mine, MOST_SECONDS):
                 self._record(result)
         finally:
@@ -151,7 +155,14 @@ class _Round:
             self.store.notices.failed(result.message.notices, result.problem, hung=result.hung)
         else:
             self.store.notices.told(result.message.notices)
+            self._begin(result.target.place)
         self._lease(result.target.place)
+
+    def _begin(self, place: str) -> None:
+        """Write down which message is this notifier's next, before it is sent."""
+        message = next(self._unsent[place], None)
+        if message:
+            self.store.notices.begin(message.notices)
 
 
 def _lease_name(place: str) -> str:
