@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=90)
 MOST_SECONDS = 240.0
 """However slow Airflow is, a tick begins nothing more after this; what is still due is the next tick's."""
+SWEEP_SECONDS = 40.0
+"""A sweep ends after this, or twice this where it sees nothing new; the next tick goes on. So there is always time for triage."""
 BATCH = 20
 AIRFLOW_BUSY_SECONDS = 30.0
 HELD_SECONDS = 3600.0
@@ -87,6 +89,7 @@ class Tick:
         self.store, self.api, self.judgement = store, api, judgement
         self.storms = StormWatch(store, api, judgement)
         self._ends_at = time.monotonic() + MOST_SECONDS
+        self._unswept: AirflowApiError | None = None
         self._steps: dict[State, Callable[[Incident], Incident]] = {
             State.WATCHING: self.watching,
             State.OPEN: self.open,
@@ -109,29 +112,30 @@ class Tick:
         until = time.monotonic() + seconds
         self._ends_at = time.monotonic() + MOST_SECONDS
         self.store.queue.bring_back()
-        noticed, unswept = self._sweep()
-        steps = 0
+        noticed, steps = self._sweep(), 0
         while True:
-            noticed += sweep_requested(self.store, self.api)
+            noticed += self._noticed(sweep_requested)
             steps += self.work()
             deliver(self.store, self.api, self.judgement.policy)
             pause = self._pause(linger)
             if pause is None or time.monotonic() + pause > until:
                 break
             time.sleep(pause)
-        if unswept:
-            raise unswept
+        if self._unswept:
+            raise self._unswept
         return TickResult(noticed, steps)
 
-    def _sweep(self) -> tuple[int, AirflowApiError | None]:
-        """A sweep that is refused (a missing role, say) fails the tick at its end: what is known is worked on all the same."""
+    def _sweep(self) -> int:
+        return self._noticed(sweep)
+
+    def _noticed(self, by: Callable[[Store, AirflowApi, float], int]) -> int:
+        """A sweep that is refused (a missing role, a run that Airflow cannot show) fails the tick at its end: triage comes first."""
         try:
-            return sweep(self.store, self.api), None
+            return by(self.store, self.api, SWEEP_SECONDS)
         except AirflowApiError as error:
-            if error.transient:
-                raise
             log.error("the sweep is incomplete: %s", error)
-            return 0, error
+            self._unswept = self._unswept or error
+            return 0
 
     def work(self) -> int:
         """Take every due incident as far as it can go now; the number of steps."""

@@ -130,12 +130,80 @@ def test_our_own_dags_and_ignored_dags_are_skipped(scene: Scene, monkeypatch: py
 
 
 def test_a_sweep_that_broke_in_the_middle_is_made_again(failed: Scene) -> None:
-    failed.airflow.answer_with(500, times=3, on="importErrors")
+    failed.airflow.answer_with(500, times=3, on="/taskInstances")
     with pytest.raises(AirflowApiError):
         sweep(failed.store, failed.api)
     assert failed.store.cursors.get(WATERMARK) is None
     sweep(failed.store, failed.api)
     assert tries(failed) == [(ORDERS, 1, False)]
+
+
+def test_import_errors_that_airflow_cannot_show_hold_nothing_else_up(failed: Scene) -> None:
+    failed.airflow.answer_with(500, times=3, on="importErrors")
+    with pytest.raises(AirflowApiError, match="import_errors"):
+        sweep(failed.store, failed.api)
+    assert (tries(failed), failed.store.cursors.get(WATERMARK) is None) == ([(ORDERS, 1, False)], False)
+
+
+def cleared_after_success(scene: Scene, *refs: TaskRef) -> None:
+    """A person runs again what had succeeded."""
+    for ref in refs:
+        scene.airflow.add(ref)
+        scene.airflow.succeed(ref)
+        scene.airflow.clear_by_hand(ref)
+    scene.airflow.schedule()
+
+
+@pytest.fixture
+def each_call_takes_a_second(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the sweep's clock."""
+    monkeypatch.setattr("airflow_oncall.capture.sweep.monotonic", lambda: len(scene.airflow.requests))
+
+
+@pytest.mark.usefixtures("each_call_takes_a_second")
+def test_a_sweep_whose_time_is_up_goes_on_where_it_stopped(scene: Scene) -> None:
+    days = [replace(ORDERS, run_id=f"scheduled__2025-{day}") for day in range(9)]
+    cleared_after_success(scene, *days)
+    scene.airflow.fail(SHARDS[0], retries=1)
+    scene.airflow.schedule()
+    asked, found = [0], 0
+    while scene.store.cursors.get(WATERMARK) is None:
+        found += sweep(scene.store, scene.api, 6)
+        asked.append(scene.airflow.asked("/tries"))
+        assert asked[-2] < asked[-1] < asked[-2] + 4, "each sweep gets further, and ends"
+    assert (asked[-1], found, tries(scene)) == (10, 1, [(SHARDS[0], 1, True)])
+
+
+def test_what_was_found_harmless_is_not_asked_about_again(scene: Scene) -> None:
+    cleared_after_success(scene, ORDERS)
+    scene.airflow.add(SHARDS[0])
+    scene.airflow.time_out_run(SHARDS[0])
+    assert [sweep(scene.store, scene.api) for _ in range(3)] == [1, 0, 0]
+    assert (scene.airflow.asked("/tries"), scene.airflow.asked("/dagRuns/manual__1/taskInstances")) == (1, 1)
+
+
+def test_what_failed_after_its_history_was_found_harmless_is_seen(scene: Scene) -> None:
+    cleared_after_success(scene, ORDERS)
+    sweep(scene.store, scene.api)
+    scene.airflow.fail(ORDERS)
+    assert sweep(scene.store, scene.api) == 1
+    assert tries(scene) == [(ORDERS, 2, False)]
+
+
+def test_a_history_that_airflow_cannot_show_is_read_later_and_holds_nothing_up(scene: Scene) -> None:
+    for ref in (ORDERS, SHARDS[0]):
+        scene.airflow.fail(ref, retries=1)
+        scene.airflow.schedule()
+        scene.airflow.fail(ref)
+    scene.airflow.answer_with(500, times=9, on="load_orders/tries")
+    with pytest.raises(AirflowApiError, match="500"):
+        sweep(scene.store, scene.api)
+    assert tries(scene) == [(ORDERS, 2, False), (SHARDS[0], 1, True), (SHARDS[0], 2, False)]
+    assert scene.store.cursors.get(WATERMARK) is None
+    scene.airflow.mend()
+    sweep(scene.store, scene.api)
+    assert tries(scene)[0] == (ORDERS, 1, True)
+    assert scene.store.cursors.get(WATERMARK)
 
 
 def test_a_run_that_timed_out_is_one_incident_of_the_run(scene: Scene) -> None:
@@ -179,6 +247,28 @@ def test_a_request_waits_while_airflow_is_away(failed: Scene) -> None:
     with pytest.raises(AirflowApiError):
         sweep_requested(failed.store, failed.api)
     assert failed.store.queue.take_sweep_requests() == [(ORDERS.dag_id, ORDERS.run_id)]
+
+
+def test_a_run_that_airflow_cannot_show_is_asked_for_again_after_the_others(failed: Scene) -> None:
+    failed.store.intake.request_sweep("nightly", "broken")
+    failed.airflow.add(replace(ORDERS, run_id="broken"))
+    failed.store.intake.request_sweep(ORDERS.dag_id, ORDERS.run_id)
+    failed.airflow.answer_with(500, times=99, on="/dagRuns/broken")
+    with pytest.raises(AirflowApiError, match="500"):
+        sweep_requested(failed.store, failed.api)
+    assert tries(failed) == [(ORDERS, 1, False)]
+    assert failed.store.queue.take_sweep_requests() == [("nightly", "broken")]
+    failed.store.intake.request_sweep("nightly", "newer")
+    failed.store.intake.request_sweep("nightly", "broken")
+    assert failed.store.queue.take_sweep_requests() == [("nightly", "newer"), ("nightly", "broken")]
+
+
+@pytest.mark.usefixtures("each_call_takes_a_second")
+def test_requests_for_which_there_is_no_time_are_left_to_the_next_look(scene: Scene) -> None:
+    for shard in SHARDS:
+        scene.airflow.fail(replace(shard, run_id=f"run-{shard.map_index}"))
+        scene.store.intake.request_sweep(shard.dag_id, f"run-{shard.map_index}")
+    assert [sweep_requested(scene.store, scene.api, 0) for _ in range(4)] == [1, 1, 1, 0]
 
 
 SYNTAX_ERROR = 'Traceback (most recent call last):\n  File "orders.py", line 3\n    def\n       ^\nSyntaxError: invalid syntax'

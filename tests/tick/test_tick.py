@@ -15,6 +15,7 @@ from tests.waiting import until
 from airflow_oncall.errors import AirflowApiError
 from airflow_oncall.incident import OWN_DAG_IDS, ActionKind, Kind, Occurrence, State, TaskRef, Verdict
 from airflow_oncall.store.records import now
+from airflow_oncall.tick import SWEEP_SECONDS
 from airflow_oncall.triage.models import Recommendation, Remedy
 
 ORDERS_FAILED = replace(vendor_was_down, ref=ORDERS)
@@ -279,6 +280,33 @@ def test_while_airflow_is_away_nothing_is_lost(failed: Scene) -> None:
         failed.tick()
     failed.ticks(1)
     assert failed.airflow.clears == [(ORDERS,)]
+
+
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_a_run_that_airflow_can_never_show_stops_no_triage(scene: Scene, asked_for: bool) -> None:
+    broken = replace(ORDERS, run_id="broken")
+    scene.airflow.add(broken)
+    scene.airflow.time_out_run(broken)
+    if asked_for:
+        scene.store.intake.request_sweep("nightly", "broken")
+    scene.airflow.fail(ORDERS)
+    scene.airflow.answer_with(500, times=99, on="/dagRuns/broken")
+    with pytest.raises(AirflowApiError, match="broken: HTTP 500"):
+        scene.tick()
+    assert scene.airflow.clears == [(ORDERS,)]
+
+
+def test_however_much_there_is_to_sweep_triage_has_its_time(failed: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the sweep's clock, few calls of Airflow take as long as a sweep may."""
+    monkeypatch.setattr("airflow_oncall.capture.sweep.monotonic", lambda: len(failed.airflow.requests) * SWEEP_SECONDS / 2.5)
+    for run in ("a", "b"):
+        failed.airflow.add(replace(ORDERS, run_id=run))
+        failed.airflow.time_out_run(replace(ORDERS, run_id=run))
+    failed.notice(ORDERS_FAILED)
+    failed.tick()
+    assert failed.airflow.clears == [(ORDERS,)]
+    failed.tick()
+    assert len(failed.store.reading.incidents()) == 3, "what was left is seen by the next one"
 
 
 def test_an_incident_that_airflow_cannot_show_just_now_waits_while_the_others_go_on(scene: Scene) -> None:

@@ -73,8 +73,10 @@ class SqlIntake:
         """See :meth:`airflow_oncall.store.base.Intake.request_sweep`."""
         row = {"dag_id": dag_id, "run_id": run_id, "asked_at": now()}
         statement = upsert(self._engine, sweep_requests).values(row)
+        # Asked again it comes after the others: one that cannot be answered must not hold them up.
+        again = {"asked_at": statement.excluded.asked_at}
         with transaction(self._engine) as connection:
-            connection.execute(statement.on_conflict_do_nothing(index_elements=["dag_id", "run_id"]))
+            connection.execute(statement.on_conflict_do_update(index_elements=["dag_id", "run_id"], set_=again))
 
     def _fill_gaps(self, connection: Connection, values: dict[str, Any]) -> bool:
         """Whether the occurrence is stored already; if so, only what was unknown of it is filled in."""
