@@ -45,6 +45,7 @@ from airflow_oncall.incident import (
 )
 from airflow_oncall.judgement import Judged, Judgement
 from airflow_oncall.rest import AirflowApi
+from airflow_oncall.store.ledger import LostClaim
 from airflow_oncall.store.notices import Occasion
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
@@ -137,7 +138,10 @@ class StormWatch:
             self.store.storms.join(incident, cause, diagnosis, self.judgement.mode)
         else:
             self.store.storms.gather_cause(cause, diagnosis, self.judgement.mode)
-        return self.store.reading.incident(incident.id)
+        fresh = self.store.reading.incident(incident.id)
+        if fresh is None or fresh.state is not State.HELD:
+            raise LostClaim(f"incident {incident.id} is no longer ours to hold: another worker has it")
+        return fresh
 
     def agreed(self, storm: Storm | None, incident: Incident, judged: Judged) -> Judged | None:
         """The decision in the light of the storm that it is a member of; ``None``: it is held until the storm's question is answered."""

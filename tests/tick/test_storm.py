@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.tick.scene import BUG, proven
+from tests.tick.scene import BUG, judgement_of, proven
 from tests.tick.storm_scene import DATABASE_DOWN, NETWORK, STORMY, StormScene, member
 
 from airflow_oncall.incident import ActionState, State, StormState, TaskRef, Verdict
+from airflow_oncall.store.ledger import LostClaim
+from airflow_oncall.storms import StormWatch
 
 # the probe
 
@@ -387,3 +390,16 @@ def test_nothing_else_is_done_to_airflow_than_clears(struck: StormScene) -> None
     actions = [action for one in struck.store.reading.incidents() for action in struck.store.reading.actions(one.id)]
     assert {action.state for action in actions} == {ActionState.DONE}
     assert len(actions) == 12
+
+
+def test_a_member_that_another_worker_took_meanwhile_is_left_to_it(storm: StormScene) -> None:
+    storm.strike(6)
+    storm.tick()
+    storm.strike(1)
+    one = storm.store.queue.claim(storm.store.reading.incidents([State.OPEN])[0].id, timedelta(minutes=3))
+    assert one
+    diagnosed = storm.store.ledger.diagnosed(one, DATABASE_DOWN, storm.storm.cause)
+    storm.later()
+    assert storm.another_worker().queue.claim(one.id, timedelta(minutes=3))
+    with pytest.raises(LostClaim, match=f"incident {one.id} "):
+        StormWatch(storm.store, storm.api, judgement_of(storm.store, storm.brain, "auto", storm.policy)).hold(diagnosed)
