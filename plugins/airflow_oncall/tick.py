@@ -174,7 +174,7 @@ class Tick:
         """Step until the incident is closed or due later, and give the claim back; or until it is in a state, and keep it."""
         steps = 0
         try:
-            while incident.is_open and incident.due_at and incident.due_at <= now() and incident.state is not until:
+            while _is_due(incident) and incident.state is not until and not self._is_over():
                 incident = self._steps[incident.state](incident)
                 steps += 1
         except LostClaim as lost:
@@ -207,8 +207,9 @@ class Tick:
         standing = verify.look(self.api, incident)
         if verify.newer_failure(self.store, incident, standing):
             return self._again(incident)
-        if standing.state in ENDED:
-            return self._close(incident, f"it is {standing.state}")
+        over = f"it is {standing.state}" if standing.state in ENDED else verify.is_closed_with_a_later_try(incident, standing)
+        if over:
+            return self._close(incident, over)
         if standing.state == "failed":
             return self._diagnose(incident)
         if standing.state == "success" or standing.state == "up_for_retry" or standing.try_number > incident.try_number:
@@ -305,6 +306,9 @@ class Tick:
         standing = verify.look(self.api, incident)
         if verify.newer_failure(self.store, incident, standing):
             incident = self._again(incident)
+        over = verify.is_closed_with_a_later_try(incident, standing)
+        if over:
+            return self._close(incident, over)
         decision = self.store.reading.decision(incident.id)
         if standing.state != "failed":
             return self.store.ledger.move(incident, State.WATCHING, due_in=0, detail=f"it is {standing.state}", what="watching")
@@ -353,3 +357,7 @@ class Tick:
             return None
         pause = max((due - now()).total_seconds(), 0.2)
         return pause if pause <= linger else None
+
+
+def _is_due(incident: Incident) -> bool:
+    return incident.is_open and incident.due_at is not None and incident.due_at <= now()

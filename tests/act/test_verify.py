@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -152,3 +153,21 @@ def test_an_escalated_incident_that_nobody_touched_for_a_week_is_closed(failed: 
         connection.execute(text("UPDATE oncall_incidents SET updated_at = '2020-01-01 00:00:00'"))
     failed.ticks(1)
     assert (failed.state, failed.outcomes()) == (State.CLOSED, ["expired"])
+
+
+@pytest.mark.parametrize("state", [State.WATCHING, State.OPEN, State.HELD, State.VERIFYING, State.ESCALATED, State.OBSERVED])
+def test_an_early_try_that_is_told_of_when_a_later_one_was_closed_is_closed_too(failed: Scene, state: State) -> None:
+    """Try 2 failed and a person closed its incident; only then the spool of another host tells of try 1."""
+    failed.airflow.clear_by_hand(ORDERS)
+    failed.airflow.schedule()
+    failed.airflow.fail(ORDERS)
+    failed.notice(replace(FIRST, try_number=2))
+    failed.store.ledger.closed_by_hand(failed.claimed(), "ann", "known")
+    failed.store.intake.record(FIRST)
+    late = failed.store.reading.incidents([State.OPEN])[0]
+    (claimed,) = failed.store.queue.claim_due(10, timedelta(minutes=3))
+    failed.store.ledger.move(claimed, state, due_in=0)
+    failed.ticks()
+    seen = failed.store.reading.incident(late.id)
+    assert seen
+    assert (seen.state, "try 2" in seen.detail, failed.airflow.clears) == (State.CLOSED, True, [])

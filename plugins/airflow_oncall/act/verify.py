@@ -55,12 +55,20 @@ def look(api: AirflowApi, incident: Incident) -> Standing:
 
 
 def newer_failure(store: Store, incident: Incident, standing: Standing) -> bool:
-    """Whether a try failed that is not in the store yet; it is then stored, and the incident must be read again."""
+    """Whether a try failed that the incident does not know yet; it is then stored, and the incident must be read again."""
     view = standing.view
     if view is None or standing.state != "failed" or view.try_number <= incident.try_number:
         return False
     store.intake.record(view.failed_try("sweep"))
-    return True
+    fresh = store.reading.incident(incident.id)
+    return fresh is not None and fresh.try_number > incident.try_number
+
+
+def is_closed_with_a_later_try(incident: Incident, standing: Standing) -> str:
+    """Why nothing is left to do, or nothing: what failed last belongs to an incident that was closed. See :func:`newer_failure` first."""
+    if standing.state != "failed" or standing.try_number <= incident.try_number:
+        return ""
+    return f"it failed again at try {standing.try_number}, whose incident is closed already"
 
 
 def watch(store: Store, incident: Incident, standing: Standing) -> Incident:
@@ -94,6 +102,9 @@ def verify(store: Store, api: AirflowApi, incident: Incident, standing: Standing
     if standing.state == "failed" and action is not None and _a_later_failure(store, incident, action):
         kind = _failed_again(store, incident, action) if ours else OutcomeKind.SUPERSEDED
         return _end(store, incident, action, kind, standing, State.OPEN, f"failed again at try {standing.try_number} ({kind})")
+    over = is_closed_with_a_later_try(incident, standing)
+    if over:
+        return _end(store, incident, action, OutcomeKind.SUPERSEDED, standing, State.CLOSED, over)
     if standing.state == "failed":
         return _end(store, incident, action, OutcomeKind.SUPERSEDED, standing, State.ESCALATED, "it stands failed, nothing was re-run")
     if standing.state == "gone" or standing.state in _ENDED_OTHERWISE:
@@ -121,6 +132,9 @@ def follow(store: Store, incident: Incident, standing: Standing) -> Incident:
         return _end(store, incident, None, OutcomeKind.SUCCESS, standing, State.RESOLVED, detail)
     if standing.state == "gone" or standing.state in _ENDED_OTHERWISE:
         return _end(store, incident, None, OutcomeKind.SUPERSEDED, standing, State.CLOSED, f"it is {standing.state}")
+    over = is_closed_with_a_later_try(incident, standing)
+    if over:
+        return _end(store, incident, None, OutcomeKind.SUPERSEDED, standing, State.CLOSED, over)
     if now() - incident.updated_at > KEEP_FOLLOWING:
         return _end(store, incident, None, OutcomeKind.EXPIRED, standing, State.CLOSED, f"nobody touched it for {KEEP_FOLLOWING.days} days")
     return store.ledger.move(incident, incident.state, due_in=_pace(incident, 30, 900))
