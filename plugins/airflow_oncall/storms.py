@@ -16,12 +16,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from airflow_oncall.act.approval import may_answer
 from airflow_oncall.act.decide import RERUNS, declaration, held_by, is_held
-from airflow_oncall.act.effective import effective, subject_of
+from airflow_oncall.act.effective import Subject, effective, subject_of
 from airflow_oncall.act.escalate import tell_of_storm
 from airflow_oncall.act.guards import hourly
 from airflow_oncall.act.notify.quiet import seconds_until, silence
@@ -121,7 +122,7 @@ class StormWatch:
         if first is None:
             return 0
         diagnosis = self.judgement.diagnose(self.api, first)
-        taken = self.store.storms.gather_flood(flood, self.cause(first, diagnosis), diagnosis, self.judgement.mode)
+        taken = self.store.storms.gather_flood(flood, self.cause(first, diagnosis), diagnosis, self._mode(first))
         self.store.queue.release(first.id)
         return taken
 
@@ -135,13 +136,22 @@ class StormWatch:
         if not cause or diagnosis is None or not (is_on or alike >= settings.members):
             return None
         if is_on:
-            self.store.storms.join(incident, cause, diagnosis, self.judgement.mode)
+            self.store.storms.join(incident, cause, diagnosis, self._mode(incident))
         else:
-            self.store.storms.gather_cause(cause, diagnosis, self.judgement.mode)
+            self.store.storms.gather_cause(cause, diagnosis, self._mode(incident))
         fresh = self.store.reading.incident(incident.id)
         if fresh is None or fresh.state is not State.HELD:
             raise LostClaim(f"incident {incident.id} is no longer ours to hold: another worker has it")
         return fresh
+
+    def _mode(self, incident: Incident) -> str:
+        """The mode for this member; Airflow is asked about its task only where an override has a mode."""
+        policy, ref = self.judgement.policy, incident.ref
+        subject = Subject(ref.dag_id, ref.task_id)
+        if any(override.mode for override in policy.overrides):
+            with suppress(NotFound):
+                subject = subject_of(ref, self.api.task(ref.dag_id, ref.task_id))
+        return effective(policy, subject, self.judgement.mode).mode
 
     def agreed(self, storm: Storm | None, incident: Incident, judged: Judged) -> Judged | None:
         """The decision in the light of the storm that it is a member of; ``None``: it is held until the storm's question is answered."""

@@ -11,6 +11,7 @@ import pytest
 from tests.tick.scene import BUG, judgement_of, proven
 from tests.tick.storm_scene import DATABASE_DOWN, NETWORK, STORMY, StormScene, member
 
+from airflow_oncall.act.policy import Match, Override
 from airflow_oncall.incident import ActionState, State, StormState, TaskRef, Verdict
 from airflow_oncall.store.ledger import LostClaim
 from airflow_oncall.storms import StormWatch
@@ -374,6 +375,18 @@ def test_a_storm_that_was_only_observed_is_repaired_when_the_mode_changes(storm:
     storm.mode = "auto"
     storm.ticks(2)
     assert len(storm.cleared) == 1
+
+
+def test_a_member_that_is_held_has_the_mode_of_its_own_task(storm: StormScene) -> None:
+    overrides = (Override(match=Match(tag="sandbox"), mode="shadow"),)
+    storm.policy = STORMY.model_copy(update={"mode": "ask", "overrides": overrides})
+    storm.strike(6)
+    storm.ticks(2)
+    late = storm.strike(1, "playground", tags=("sandbox",))
+    storm.ticks(1)
+    held = storm.store.reading.incidents([State.HELD])
+    modes = {one.ref.dag_id: {decision.mode for decision in storm.store.reading.decisions(one.id)} for one in held}
+    assert modes == {"nightly": {"ask"}, late[0].dag_id: {"shadow"}}
 
 
 def test_a_shadow_storm_ends_with_its_last_member(storm: StormScene) -> None:
