@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from airflow_oncall import telemetry
+from airflow_oncall.act import killswitch
 from airflow_oncall.reports.arithmetic import calibration_error
 from airflow_oncall.store.engine import one_look
 from airflow_oncall.store.figures import Scope
@@ -50,7 +51,7 @@ METRICS = (
     Metric("breaker_open", "1 while the breaker of such actions is open: the last ones failed", ("kind", "category")),
     Metric("storms_open", "Storms that are on: many incidents with one cause"),
     Metric("storms_last_day", "Storms opened in the last 24 hours, by where they stand", ("state",)),
-    Metric("paused", "1 while the kill switch stops all repairs"),
+    Metric("paused", "1 while the kill switch stops all repairs: by command, by the Variable oncall_paused, or as that cannot be read"),
 )
 
 
@@ -87,7 +88,7 @@ def _measured(store: Store) -> Iterator[Value]:
     yield from _breakers(store)
     yield Value("storms_open", recent.storms())
     yield from _numbers("storms_last_day", recent.storms_opened())
-    yield Value("paused", int(store.switch.get() is not None))
+    yield Value("paused", int(bool(killswitch.stopped(store))))
 
 
 def after_tick(store: Store, seconds: float) -> None:

@@ -63,6 +63,13 @@ def test_metrics_tell_how_things_are(api: Api, story: Story, sqlite_store: Store
     assert found["oncall_tick_timestamp_seconds"] == pytest.approx(now().timestamp(), abs=60)
 
 
+def test_the_variable_pauses_for_the_metrics_too(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert samples(metrics.exposition(sqlite_store))["oncall_paused"] == 0
+    metrics.exposition.cache.clear()
+    monkeypatch.setenv("AIRFLOW_VAR_ONCALL_PAUSED", "true")
+    assert samples(metrics.exposition(sqlite_store))["oncall_paused"] == 1
+
+
 def test_an_empty_store_has_all_metrics(api: Api) -> None:
     text = api.call("GET", "/metrics").text
     assert set(re.findall(r"^# TYPE (\w+) gauge$", text, re.MULTILINE)) == NAMES
