@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 SECTION = "oncall"
 MODES = ("shadow", "ask", "auto")
+ON, OFF = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 
 
 class Option(NamedTuple):
@@ -32,7 +34,8 @@ OPTIONS: dict[str, Option] = {
     "mode": Option(
         "ask",
         "string",
-        "shadow: decide and record only. ask: a person approves every repair. auto: repair without asking where the policy allows.",
+        "shadow: decide and record only. ask: a person approves every repair. auto: repair without asking where the policy allows. "
+        "A `mode` in policy.yaml, of the whole or of an override, comes before this one.",
     ),
     "conn_id": Option("oncall_db", "string", "Airflow connection of the incident store. Not defined: SQLite under AIRFLOW_HOME/oncall."),
     "airflow_conn_id": Option(
@@ -113,7 +116,22 @@ def _number(name: str) -> int:
 
 
 def _flag(name: str) -> bool:
-    return _raw(name).strip().lower() in {"true", "1", "yes", "on"}
+    # Raises nothing: an error in a cluster policy would break every DAG. What is neither is off, and problems() names it.
+    return _raw(name).strip().lower() in ON
+
+
+def problems() -> Iterator[str]:
+    """What is wrong with the values of options, each named with its value; nothing where all can be used."""
+    parsed = (mode, train_min_rows, train_new_labels, rollback_margin, spool_max_bytes, approval_timeout, verify_timeout, lookback)
+    for read in (*parsed, llm_per_day, llm_timeout, escalation_notifiers, lambda: ignores("")):
+        try:
+            read()
+        except BadSetting as error:
+            yield str(error)
+    for name in (name for name, option in OPTIONS.items() if option.type == "boolean"):
+        raw = _raw(name)
+        if raw.strip().lower() not in ON | OFF:
+            yield f"[{SECTION}] {name} has value {raw!r}; it must be True or False, and counts as False"
 
 
 def airflow_home() -> Path:

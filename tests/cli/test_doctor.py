@@ -189,13 +189,36 @@ def test_a_wrong_setting_says_where_to_mend_it(deployment: Store, monkeypatch: p
     assert "airflow.cfg" in found.mend
 
 
+WRONG_VALUES = {
+    "llm_per_day": "many",
+    "train_min_rows": "x",
+    "rollback_margin": "9",
+    "spool_max_mb": "-1",
+    "ignore_dags": "(",
+    "policy_hook": "perhaps",
+    "metrics_public": "",
+}
+
+
+def test_every_value_that_cannot_be_used_is_named(deployment: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert finding(doctor.settings).ok
+    for name, value in WRONG_VALUES.items():
+        monkeypatch.setenv(f"AIRFLOW__ONCALL__{name.upper()}", value)
+
+    found = finding(doctor.settings)
+
+    assert not found.ok
+    for name, value in WRONG_VALUES.items():
+        assert f"[oncall] {name} has value {value!r}" in found.text
+
+
 def test_a_sick_installation_is_listed_line_by_line_and_ends_with_1(
     deployment: Store, oncall: Run, signed_in: SimulatedAirflow, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert oncall("doctor") == 1
 
     lines = capsys.readouterr().out.splitlines()
-    assert "ok     [oncall] settings: mode ask" in lines
+    assert f"ok     [oncall] settings: {len(conf.OPTIONS)} options, every value can be used" in lines
     assert any(line.startswith("ok     incident store: sqlite:///") for line in lines)
     assert any(line.startswith("wrong  REST API: ") for line in lines)
     assert any(line.startswith("       -> ") for line in lines)

@@ -9,14 +9,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 from tests.cli.conftest import Run
 from tests.simulated_airflow import SimulatedAirflow
 from tests.tick.scene import airflow, sign_in
 
 from airflow_oncall import conf
+from airflow_oncall.act import killswitch
 from airflow_oncall.capture.logs.polling import health_cursor
 from airflow_oncall.cli import production
 from airflow_oncall.cli.doctor import Finding, Patient, examine
+from airflow_oncall.errors import BadSetting
 from airflow_oncall.measures import TICK, after_tick
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
@@ -68,12 +71,45 @@ def test_a_full_disk_is_told(deployment: Store, home: Path, monkeypatch: pytest.
     assert f"{home} has 0.0 GiB free" in advised(production.disk)
 
 
+@pytest.mark.parametrize("option", ["MODELS_PATH", "SPOOL_PATH"])
+def test_a_disk_of_its_own_is_looked_at_too(deployment: Store, home: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    elsewhere = home.parent / f"{home.name}-elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setenv(f"AIRFLOW__ONCALL__{option}", str(elsewhere / "not" / "made yet"))
+    monkeypatch.setattr("shutil.disk_usage", lambda place: Usage(10, 9, 100_000 if place == elsewhere else 10**12))
+    assert advised(production.disk) == f"{elsewhere} has 0.0 GiB free"
+
+
+def test_models_in_an_object_storage_are_on_no_disk(deployment: Store, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conf, "models_path", lambda: ObjectStoragePath("s3://bucket/models"))
+    assert str(home) in content(production.disk)
+
+
 def test_stopped_repairs_and_shadow_mode_are_told(deployment: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert content(production.mode).startswith("ask:")
+    assert content(production.mode) == "ask: a person approves every repair, says [oncall] mode"
     monkeypatch.setenv("AIRFLOW__ONCALL__MODE", "shadow")
     assert "nothing is repaired" in advised(production.mode)
     deployment.switch.stop("ada", "the vendor migrates")
     assert "ada stopped all repairs" in advised(production.mode)
+
+
+def test_the_mode_that_is_in_force_is_told_and_not_the_setting(deployment: Store, home: Path) -> None:
+    policy_with(home, "mode: shadow\noverrides: [{match: {dag: sales_*}, mode: auto}, {match: {dag: x}, mode: shadow}]\n")
+    assert advised(production.mode) == "shadow: nothing is repaired, says `mode` of policy.yaml; overrides.0 says auto"
+    assert finding(production.mode).mend.endswith("set `mode` of policy.yaml to ask")
+
+
+def test_a_variable_that_stops_repairs_is_told(deployment: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_ONCALL_PAUSED", "until monday")
+    assert "the Airflow Variable oncall_paused (until monday)" in advised(production.mode)
+
+
+def test_a_variable_that_cannot_be_read_is_told_for_it_stops_repairs(deployment: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable() -> str:
+        raise BadSetting("Repairs are paused: the Airflow Variable oncall_paused cannot be read (vault is sealed)")
+
+    monkeypatch.setattr(killswitch, "read_variable", unreadable)
+    assert "cannot be read (vault is sealed)" in advised(production.mode)
 
 
 def test_somebody_should_be_told(deployment: Store, home: Path) -> None:
@@ -95,8 +131,11 @@ def test_where_nobody_can_be_asked_the_provider_that_is_required_is_named(deploy
 
 
 def test_what_is_kept_for_ever_is_told(deployment: Store, home: Path) -> None:
-    policy_with(home, "retention: {closed_incidents: null}\n")
-    assert advised(production.retention) == "closed incidents are kept for ever"
+    assert advised(production.retention) == "kept for ever: closed incidents, the audit log"
+    policy_with(home, "retention: {closed_incidents: 400}\n")
+    assert advised(production.retention) == "kept for ever: the audit log"
+    policy_with(home, "retention: {closed_incidents: 400, audit: 1095}\n")
+    assert content(production.retention) == "closed incidents 400 days, log events 30 days, the audit log 1095 days"
 
 
 def test_a_model_should_be_in_service(deployment: Store) -> None:
@@ -123,6 +162,8 @@ def test_a_source_that_cannot_be_read_is_told(deployment: Store, home: Path) -> 
     sources = home / "include" / "oncall" / "sources.yaml"
     sources.parent.mkdir(parents=True)
     sources.write_text("sources:\n  - {name: warehouse, kind: postgres_files, path: /var/log/*.log}\n")
+    assert advised(production.logs) == "warehouse was never read"
+    deployment.logs.commit("warehouse", {}, {"files": {}}, [])
     assert content(production.logs) == "1 sources, all of them can be read"
     deployment.logs.commit(health_cursor("warehouse"), {}, {"unreadable_since": "2026-11-21T00:00:00+00:00"}, [])
     assert advised(production.logs) == "warehouse cannot be read since 2026-11-21T00:00:00+00:00"

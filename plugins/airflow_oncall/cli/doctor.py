@@ -19,14 +19,15 @@ from airflow_oncall import conf
 from airflow_oncall.cli import production
 from airflow_oncall.cli.terminal import command
 from airflow_oncall.errors import AirflowApiError, BadDataFile, BadSetting, NotFound, OnCallError, SchemaOutdated, StoreError
+from airflow_oncall.incident import OWN_DAG_IDS
 from airflow_oncall.rest import AirflowApi, open_api
 from airflow_oncall.store import open_store
 from airflow_oncall.store.notices import Trouble
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
+MEND_SETTING = "set it in airflow.cfg or the environment, or mend the connection that the message names"
 MEND_FILE = "mend the file; until then its last good version stays in force"
-DAGS = ("oncall_triage", "oncall_approval", "oncall_poll", "oncall_train")
 
 
 class Wrong(OnCallError):
@@ -53,8 +54,9 @@ class Patient:
 
 def settings(patient: Patient) -> str:
     """[oncall] settings"""
-    conf.approval_timeout(), conf.verify_timeout(), conf.lookback(), conf.spool_max_bytes(), conf.ignores("")
-    return f"mode {conf.mode()}"
+    if wrong := list(conf.problems()):
+        raise Wrong("; ".join(wrong), MEND_SETTING)
+    return f"{len(conf.OPTIONS)} options, every value can be used"
 
 
 def store(patient: Patient) -> str:
@@ -219,14 +221,14 @@ def rest(patient: Patient) -> str:
 
 def dags(patient: Patient) -> str:
     """DAGs"""
-    for dag_id in DAGS:
+    for dag_id in sorted(OWN_DAG_IDS):
         try:
             paused = patient.api.is_paused(dag_id)
         except NotFound as error:
             raise Wrong(f"{dag_id} is not loaded", "copy dags/ or add the DAG bundle; see README, Install") from error
         if paused:
             raise Wrong(f"{dag_id} is paused", f"run `airflow dags unpause {dag_id}`")
-    return f"{', '.join(DAGS)} loaded and unpaused"
+    return f"{', '.join(sorted(OWN_DAG_IDS))} loaded and unpaused"
 
 
 def plugin(patient: Patient) -> str:
@@ -285,7 +287,7 @@ def examine(checks: tuple[Callable[[Patient], str], ...] = (*CHECKS, *production
 
 def _way_out(error: OnCallError) -> str:
     if isinstance(error, BadSetting):
-        return "set it in airflow.cfg or the environment, or mend the connection that the message names"
+        return MEND_SETTING
     if isinstance(error, SchemaOutdated):
         return "run `airflow oncall db upgrade`"
     if isinstance(error, StoreError):

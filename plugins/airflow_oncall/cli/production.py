@@ -22,6 +22,11 @@ GIB = 1024**3
 LEAST_FREE = GIB
 TICK_LATE, QUEUE_LATE = timedelta(minutes=15), timedelta(minutes=15)
 MODEL_OLD, SKEW = timedelta(days=30), timedelta(minutes=1)
+MODES = {
+    "shadow": "nothing is repaired",
+    "ask": "a person approves every repair",
+    "auto": "what the policy allows is repaired without asking",
+}
 
 
 class Advice(OnCallError):
@@ -46,25 +51,40 @@ def database(patient: Patient) -> str:
 
 def disk(patient: Patient) -> str:
     """disk"""
-    places = {str(conf.airflow_home())}
-    if patient.store.engine.dialect.name == "sqlite":
-        places.add(str(Path(str(patient.store.engine.url.database)).parent))
-    free = {place: shutil.disk_usage(place).free for place in sorted(places) if Path(place).is_dir()}
+    free = {str(place): shutil.disk_usage(place).free for place in sorted(_folders(patient))}
     low = [f"{place} has {bytes_ / GIB:.1f} GiB free" for place, bytes_ in free.items() if bytes_ < LEAST_FREE]
     if low:
         raise Advice("; ".join(low), "make room: models, the spool and SQLite's file lie there")
     return ", ".join(f"{bytes_ / GIB:.0f} GiB free under {place}" for place, bytes_ in free.items())
 
 
+def _folders(patient: Patient) -> set[Path]:
+    """Where something of ours grows on this host; what is not made yet will lie under the nearest folder that is."""
+    models = conf.models_path()
+    places = [conf.airflow_home(), conf.spool_path(), *([models] if isinstance(models, Path) else [])]
+    if patient.store.engine.dialect.name == "sqlite":
+        places.append(Path(str(patient.store.engine.url.database)).parent)
+    return {next(one for one in (place, *place.parents) if one.is_dir()) for place in map(Path.absolute, places)}
+
+
 def mode(patient: Patient) -> str:
     """mode"""
+    from airflow_oncall.act import killswitch
+    from airflow_oncall.act.effective import SETTING
+
     if stop := patient.store.switch.get():
         raise Advice(
             f"{stop.by} stopped all repairs on {stop.at:%Y-%m-%d %H:%M} UTC: {stop.reason}", "`airflow oncall resume` lets them go on"
         )
-    if conf.mode() == "shadow":
-        raise Advice("shadow: nothing is repaired", "look at `airflow oncall shadow-report`, then set [oncall] mode to ask")
-    return {"ask": "ask: a person approves every repair", "auto": "auto: what the policy allows is repaired without asking"}[conf.mode()]
+    if said := killswitch.stopped(patient.store):
+        raise Advice(said, "look under Admin, Variables in Airflow, and whether its secrets backend answers")
+    policy = _policy(patient)
+    general, place = (policy.mode, "`mode` of policy.yaml") if policy.mode else (conf.mode(), SETTING)
+    others = (f"; overrides.{number} says {one.mode}" for number, one in enumerate(policy.overrides) if one.mode not in (None, general))
+    told = f"{general}: {MODES[general]}, says {place}{''.join(others)}"
+    if general == "shadow":
+        raise Advice(told, f"look at `airflow oncall shadow-report`, then set {place} to ask")
+    return told
 
 
 def people(patient: Patient) -> str:
@@ -94,10 +114,10 @@ def questions(patient: Patient) -> str:
 def retention(patient: Patient) -> str:
     """retention"""
     days = _policy(patient).retention
-    if days.closed_incidents is None or days.log_events is None:
-        kept = "closed incidents" if days.closed_incidents is None else "log events"
-        raise Advice(f"{kept} are kept for ever", "set `retention` in policy.yaml, e.g. closed_incidents: 400")
-    return f"closed incidents {days.closed_incidents} days, log events {days.log_events} days"
+    kept = {"closed incidents": days.closed_incidents, "log events": days.log_events, "the audit log": days.audit}
+    if for_ever := [name for name, its_days in kept.items() if its_days is None]:
+        raise Advice(f"kept for ever: {', '.join(for_ever)}", "set `retention` in policy.yaml, e.g. closed_incidents: 400, audit: 1095")
+    return ", ".join(f"{name} {its_days} days" for name, its_days in kept.items())
 
 
 def models(patient: Patient) -> str:
@@ -143,11 +163,12 @@ def logs(patient: Patient) -> str:
     from airflow_oncall.capture.logs.configured import read_sources
     from airflow_oncall.capture.logs.polling import health_cursor
 
-    names = [one.name for one in read_sources().sources]
-    unread = {name: patient.store.logs.cursor(health_cursor(name)).get("unreadable_since") for name in names}
-    wrong = [f"{name} cannot be read since {since}" for name, since in unread.items() if since]
+    cursor, names = patient.store.logs.cursor, [one.name for one in read_sources().sources]
+    unread = {name: since for name in names if (since := cursor(health_cursor(name)).get("unreadable_since"))}
+    wrong = [f"{name} cannot be read since {since}" for name, since in unread.items()]
+    wrong += [f"{name} was never read" for name in names if name not in unread and not cursor(name)]
     if wrong:
-        raise Advice("; ".join(wrong), "see the log of oncall_poll; docs/logs.md says what each kind of source needs")
+        raise Advice("; ".join(wrong), "see whether oncall_poll runs, and its log; docs/logs.md says what each kind of source needs")
     return f"{len(names)} sources, all of them can be read"
 
 
