@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import gzip
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.cli.conftest import Run
 
 from airflow_oncall import conf
+from airflow_oncall.cli import scanning
 
 Output = pytest.CaptureFixture[str]
 INCLUDE = Path(__file__).parents[2] / "include" / "oncall"
@@ -64,6 +68,48 @@ def test_scan_stores_nothing(log: Path, oncall: Run) -> None:
 def test_scan_of_no_file_ends_with_1_and_says_why(own: Path, oncall: Run, capsys: Output) -> None:
     assert oncall("scan", str(own / "missing.log")) == 1
     assert "no file is called" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["files", "spark_events", "postgres_files", "spark", "postgres"])
+def test_scan_takes_the_kinds_by_the_names_of_sources_yaml_and_by_short_ones(own: Path, oncall: Run, kind: str) -> None:
+    (log := own.parent / "server.log").write_text("")
+    (folder := own.parent / "events").mkdir()
+    assert oncall("scan", "--source", kind, str(folder if kind.startswith("spark") else log)) == 0
+
+
+def test_scan_of_a_folder_says_how_its_files_are_named(log: Path, oncall: Run, capsys: Output) -> None:
+    assert oncall("scan", str(log.parent)) == 1
+    assert f"it is a folder; name the files in it, e.g. '{log.parent}/*.log'" in capsys.readouterr().err
+    assert oncall("scan", f"{log.parent}/*.log") == 0
+
+
+@pytest.fixture
+def bar(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What is drawn on a terminal."""
+    drawn = io.StringIO()
+    monkeypatch.setattr(scanning, "Console", lambda **_: Console(file=drawn, force_terminal=True, width=120))
+    return drawn
+
+
+def test_the_bar_of_one_file_or_of_several_comes_to_its_end(log: Path, oncall: Run, bar: io.StringIO) -> None:
+    (log.parent / "older.log").write_text("2026-11-20 04:05:06 ERROR shop.Loader: order 1 refused\n", encoding="utf-8")
+    assert oncall("scan", f"{log.parent}/*.log") == 0
+    assert "100%" in bar.getvalue()
+    assert "scanning: 4 records" in bar.getvalue()
+
+
+def test_the_bar_of_a_postgresql_log_comes_to_its_end(own: Path, oncall: Run, bar: io.StringIO) -> None:
+    log = own.parent / "postgresql.log"
+    log.write_text("2026-11-20 04:05:06.000 UTC [7] ERROR:  deadlock detected\n", encoding="utf-8")
+    assert oncall("scan", "--source", "postgres", str(log)) == 0
+    assert "100%" in bar.getvalue()
+
+
+def test_an_archive_has_a_bar_without_an_end(log: Path, oncall: Run, bar: io.StringIO) -> None:
+    (packed := log.with_suffix(".log.gz")).write_bytes(gzip.compress(log.read_bytes()))
+    assert oncall("scan", str(packed)) == 0
+    assert "scanning: 3 records" in bar.getvalue()
+    assert "%" not in bar.getvalue()
 
 
 def test_patterns_test_names_every_signature_of_a_line(own: Path, oncall: Run, capsys: Output) -> None:

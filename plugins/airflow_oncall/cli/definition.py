@@ -72,11 +72,15 @@ ARG_INCIDENTS = Arg(
 )
 ARG_SOURCE = Arg(
     ("--source",),
-    choices=("files", "spark", "postgres"),
+    choices=("files", "spark_events", "postgres_files", "spark", "postgres"),
     default="files",
-    help="files: text logs. spark: event logs. postgres: server logs (default files)",
+    help="files: text logs. spark_events, in short spark: event logs. postgres_files, in short postgres: server logs (default files)",
 )
-ARG_PATH = Arg(("path",), metavar="PATH", help="a file, a folder or a glob, as sources.yaml takes it")
+ARG_PATH = Arg(
+    ("path",),
+    metavar="PATH",
+    help="as `path` in sources.yaml: of files a file or a glob, of spark_events a file or a folder, of postgres_files any of them",
+)
 ARG_LINES = Arg(("text",), metavar="TEXT", nargs="?", help="lines to try; without it, all of standard input")
 ARG_SIGNATURE_ID = Arg(("--id",), dest="signature_id", help="unique name, e.g. shop-ledger-frozen; what is not given is asked for")
 ARG_TITLE = Arg(("--title",), help="what happened, for people")

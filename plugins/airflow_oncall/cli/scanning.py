@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from airflow_oncall import conf
 from airflow_oncall.cli.terminal import command, complain, print_json
@@ -34,9 +35,10 @@ def scan(args: argparse.Namespace) -> int:
     from airflow_oncall.capture.logs.source import SourceFailed
 
     events: dict[str, LogEvent] = {}
-    source, problems = _source(SHORT_KINDS.get(args.source, args.source), args.path), list[str]()
+    kind = SHORT_KINDS.get(args.source, args.source)
+    source, problems = _source(kind, args.path), list[str]()
     try:
-        with _progress(args.path) as advance:
+        with _progress(_sizes(kind, args.path)) as advance:
             for batch in source.read({}):
                 _collect(batch, events)
                 problems += batch.problems
@@ -120,6 +122,8 @@ def _source(kind: str, path: str) -> LogSource:
     """The source of this kind on ``path``, from its beginning."""
     from airflow_oncall.capture.logs.configured import settings_class
 
+    if kind == "files" and Path(path).is_dir():
+        raise BadDataFile(path, f"it is a folder; name the files in it, e.g. {str(Path(path) / '*.log')!r}")
     settings = settings_class(kind)
     wanted = {"kind": kind, "path": path, "start": "start", "begin": "start", "settle_seconds": 0}
     try:
@@ -140,24 +144,32 @@ def _collect(batch: Batch, events: dict[str, LogEvent]) -> None:
 
 
 @contextmanager
-def _progress(path: str) -> Iterator[Any]:
-    """Told of each batch; a bar over the bytes of ``path`` where the cursor tells them, else only the number of records."""
+def _progress(sizes: Mapping[str, int]) -> Iterator[Any]:
+    """Told of each batch; a bar over the bytes of these files, one without an end where there are none."""
     console = Console(stderr=True)
-    file = Path(path)
-    size = file.stat().st_size if file.is_file() and file.suffix != ".gz" else None
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        shown = progress.add_task("scanning", total=size)
+        shown = progress.add_task("scanning", total=sum(sizes.values()) or None)
 
         def advance(batch: Batch, records: int) -> None:
-            progress.update(shown, description=f"scanning: {records} records", completed=_bytes_read(batch.cursor) if size else 0)
+            progress.update(shown, description=f"scanning: {records} records", completed=_bytes_read(batch.cursor, sizes))
 
         yield advance
 
 
-def _bytes_read(cursor: Mapping[str, Any]) -> int:
-    files: Sequence[Any] = cursor.get("files", ()) if isinstance(cursor.get("files", ()), Sequence) else ()
-    return sum(int(one.get("offset", 0)) for one in files if isinstance(one, Mapping))
+def _sizes(kind: str, path: str) -> dict[str, int]:
+    """Bytes of each file that is going to be read; empty where nobody can tell: of archives, and of folders, of which not all is."""
+    paths = glob.glob(path, recursive=True)
+    if kind == "spark_events" or (kind == "postgres_files" and len(paths) > 1) or any(name.endswith(".gz") for name in paths):
+        return {}
+    return {name: Path(name).stat().st_size for name in paths if Path(name).is_file()}
+
+
+def _bytes_read(cursor: Mapping[str, Any], sizes: Mapping[str, int]) -> int:
+    """Of these files; the cursor of ``files`` has a list of places, that of ``postgres_files`` a mapping."""
+    files = cursor.get("files") or ()
+    places = files.values() if isinstance(files, Mapping) else files
+    return sum(place["offset"] for place in places if place.get("path", place.get("name")) in sizes)
 
 
 def _plain(event: LogEvent) -> dict[str, Any]:
