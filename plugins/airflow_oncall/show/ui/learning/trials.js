@@ -39,7 +39,7 @@ function points(share) {
 }
 
 function Experiments({ items }) {
-  if (!items.length) return h(Nothing, null, "No experiment was started; see airflow oncall experiment --help.");
+  if (!items.length) return h(Nothing, null, "No experiment was started; see airflow oncall experiments --help.");
   return items.map((one) => h(Experiment, { key: one.name, one }));
 }
 
