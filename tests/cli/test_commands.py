@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import make_url
 from tests.cast import FOURTH_SHARD, MIDNIGHT, NIGHTLY_ORDERS, vendor_was_down
 from tests.cli.conftest import Run
+from tests.reports.conftest import repaired
 
 from airflow_oncall.cli import commands
 from airflow_oncall.incident import LogEvent, TaskRef
@@ -103,6 +104,23 @@ def test_a_report_for_people_stops_at_fifty(many_failures: int, oncall: Run, cap
     assert oncall("report") == 0
     listed = [line for line in capsys.readouterr().out.splitlines() if re.search(r"\bopen\W*$", line)]
     assert len(listed) + 10 == many_failures
+
+
+def test_a_report_for_people_names_what_fails_again_and_again(
+    deployment: Store, oncall: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    for number in range(3):
+        repaired(deployment, replace(NIGHTLY_ORDERS, run_id=f"manual__{number}"))
+    repaired(deployment, FOURTH_SHARD)
+    assert oncall("report") == 0
+    _, _, told = capsys.readouterr().out.partition("the same failure again and again")
+    same, _, rest = told.partition("noisy tasks")
+    assert vendor_was_down.fingerprint in same
+    _, _, flapping = rest.partition("flapping tasks")
+    flapping = flapping.partition("how actions ended")[0]
+    assert "nightly.load_orders" in flapping
+    assert FOURTH_SHARD.task_id not in flapping
 
 
 def test_classify_answers_a_text(own: Path, oncall: Run, capsys: pytest.CaptureFixture[str]) -> None:

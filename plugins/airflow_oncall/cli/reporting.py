@@ -59,8 +59,13 @@ def _print(out: Console, found: Findings, incidents: list[dict[str, Any]]) -> No
         out.print(Text(line))
     _say(out, "Where it should become better", found.improve or ["Nothing stands out."])
     _show(out, "top causes", ("category", "incidents"), list(found.by_category.items())[:10])
-    tasks = [(f"{one.dag_id}.{one.task_id}", one.number, one.recovered) for one in found.noisy]
-    _show(out, "noisy tasks", ("task", "incidents", "recovered"), tasks)
+    again = [
+        (one.category or "not diagnosed yet", one.fingerprint, one.number, one.tasks, one.last_id) for one in found.causes if one.number > 1
+    ]
+    _show(out, "the same failure again and again", ("category", "fingerprint", "incidents", "tasks", "newest"), again[:10])
+    for title, noisy in (("noisy tasks", found.noisy), ("flapping tasks", found.flapping)):
+        tasks = [(f"{one.dag_id}.{one.task_id}", one.number, one.recovered) for one in noisy]
+        _show(out, title, ("task", "incidents", "recovered"), tasks)
     ends = [(one.action, one.tried, one.helped, f"{one.low:.0%} to {one.high:.0%}") for one in found.actions]
     _show(out, "how actions ended", ("action", "tried", "helped", "share (95 %)"), ends)
     _show(out, "models", ("model", "trained", "promoted", "macro-F1", "ECE"), _models(found))
