@@ -1,6 +1,7 @@
 """What is written of the policy's schema: ``policy.schema.json`` for editors, and the reference in docs/policy.md.
 
-The examples are the parts of the shipped ``policy.yaml`` itself, with those that stand there commented out taken in.
+The examples are the parts of the shipped ``policy.yaml`` itself; those that stand there commented out are
+taken in, and it is said of each which it is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from airflow_oncall.act.policy import Policy
+from airflow_oncall.datafile import parse
 
 _PART = re.compile(r"^#?([a-z_]+):")
 
@@ -28,26 +30,37 @@ def uncommented(policy: str) -> str:
     return re.sub(r"^#(?=[a-z_]+:|  )", "", policy, flags=re.MULTILINE)
 
 
+def shipped(policy: str) -> set[str]:
+    """The parts that the shipped policy sets."""
+    return set(re.findall(r"^([a-z_]+):", policy, re.MULTILINE))
+
+
 def examples(policy: str) -> dict[str, str]:
-    """Of each part its lines, comments between parts left out."""
+    """Of each part its lines, comments between parts left out: of a shipped one as they are, of others without their ``#``."""
     found: dict[str, list[str]] = {}
-    part = ""
-    for line in uncommented(policy).splitlines():
-        match = _PART.match(line)
-        part = match[1] if match else part if line.startswith(" ") else ""
+    part, in_force = "", shipped(policy)
+    for line, example in zip(policy.splitlines(), uncommented(policy).splitlines(), strict=True):
+        match = _PART.match(example)
+        part = match[1] if match else part if example.startswith(" ") else ""
         if part:
-            found.setdefault(part, []).append(line)
+            found.setdefault(part, []).append(line if part in in_force else example)
     return {name: "\n".join(lines) for name, lines in found.items()}
 
 
 def reference(policy: str) -> str:
     """A section a part: what it means, an example, and a table of its fields."""
-    shown = examples(policy)
-    return "\n".join(_section(name, field, shown[name]) for name, field in Policy.model_fields.items())
+    shown, in_force = examples(policy), shipped(policy)
+    as_it_is, with_examples = parse(Policy, "policy.yaml", policy), parse(Policy, "policy.yaml", uncommented(policy))
+    sections = []
+    for name, field in Policy.model_fields.items():
+        is_default = getattr(as_it_is, name) == getattr(with_examples, name)
+        what = "As shipped" if name in in_force else f"Not set as shipped; {'what holds then' if is_default else 'an example'}"
+        sections.append(_section(name, field, f"{what}:\n\n```yaml\n{shown[name]}\n```\n"))
+    return "\n".join(sections)
 
 
 def _section(name: str, field: FieldInfo, example: str) -> str:
-    head = f"### {name}\n\n{_paragraph(field)}\n\n```yaml\n{example}\n```\n"
+    head = f"### {name}\n\n{_paragraph(field)}\n\n{example}"
     inner = model_of(field.annotation)
     if inner is None:
         return head

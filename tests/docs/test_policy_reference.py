@@ -28,6 +28,20 @@ def test_every_part_is_shown_and_told_with_its_fields(part: str) -> None:
         assert f"\n| `{field}` |" in section[1]
 
 
+def test_what_is_shipped_is_told_from_what_is_an_example() -> None:
+    told = dict(
+        re.findall(
+            r"^### (\w+)\n.*?\n(As shipped|Not set as shipped; an example|Not set as shipped; what holds then):\n\n```yaml",
+            REFERENCE,
+            re.DOTALL | re.MULTILINE,
+        )
+    )
+    assert {part for part, what in told.items() if what == "As shipped"} == parse(Policy, "policy.yaml", SHIPPED).model_fields_set
+    assert set(told) == set(Policy.model_fields)
+    assert {part for part, what in told.items() if what.endswith("what holds then")} >= {"costs", "risk", "breaker", "storms"}
+    assert "\n#  attempts_per_dag_and_hour: 40\n" in REFERENCE, "commented out in a part that is shipped"
+
+
 @pytest.mark.parametrize(
     ("model", "field"), [(model, field) for model, found in SCHEMA["$defs"].items() for field in found.get("properties", {})]
 )
