@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, RowMapping, Select, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Executable, NullPool, RowMapping, create_engine, event, make_url
 from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError, SQLAlchemyError
 
 from airflow_oncall import conf
@@ -165,7 +165,7 @@ def transaction(engine: Engine, *, reading: bool = False) -> Iterator[Connection
         raise StoreUnavailable(f"incident store {shown(engine.url)}: {error}") from error
 
 
-def rows(engine: Engine, query: Select[Any]) -> Sequence[RowMapping]:
+def rows(engine: Engine, query: Executable) -> Sequence[RowMapping]:
     """All rows of a query, in a transaction that only reads."""
     with transaction(engine, reading=True) as connection:
         return connection.execute(query).mappings().all()

@@ -151,8 +151,8 @@ class Storms:
 
     def first_member(self, storm: Storm) -> Incident | None:
         """The oldest of its members; ``None`` where it has none any more."""
-        rows = self._rows(select(incidents).where(incidents.c.storm_id == storm.id).order_by(incidents.c.id).limit(1))
-        return incident_of(rows[0]) if rows else None
+        query = select(incidents).where(incidents.c.storm_id == storm.id).order_by(incidents.c.id).limit(1)
+        return next(map(incident_of, rows(self._engine, query)), None)
 
     def progress(self, storm: Storm) -> Progress:
         """How its members stand."""
