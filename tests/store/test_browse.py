@@ -162,7 +162,9 @@ def test_figures_count_what_was_opened_closed_told_and_tried(store: Store, monke
     counted = store.figures.counted(scope)
     assert sorted((one.state, one.number) for one in counted.opened) == [("acting", 1), ("escalated", 1), ("resolved", 1)]
     assert counted.opened_per_day == {today: 3}
-    assert counted.closed == [Closed(today, "resolved", 1, 5.0)]
+    (closed,) = counted.closed
+    assert closed == Closed(today, "resolved", 1, closed.minutes)
+    assert closed.minutes == pytest.approx(5.0)
     assert [(one.day, one.number, one.tries) for one in counted.told] == [(today, 1, 1)]
     tried = [(one.action, one.bin, one.successes, one.number, one.resolved) for one in counted.tried]
     assert tried == [("clear_task", 3, 0, 1, 0), ("clear_task", 9, 1, 1, 1)]
