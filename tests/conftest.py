@@ -25,7 +25,11 @@ os.environ |= {
 
 import pytest  # noqa: E402
 
+from airflow_oncall.store import records  # noqa: E402
 from airflow_oncall.store.sql import Store  # noqa: E402
+from airflow_oncall.triage.rulefile import parse_rules  # noqa: E402
+from airflow_oncall.triage.rules import RuleBook  # noqa: E402
+from tests.clocks import MovedClock  # noqa: E402
 from tests.databases import Databases, fresh_store  # noqa: E402
 from tests.packaging.installation import Installation  # noqa: E402
 
@@ -54,6 +58,29 @@ def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Installation(Path(sys.executable), home).run("-c", "from airflow.utils.db import initdb; initdb()").check_returncode()
             (home / "made").touch()
     return home / "airflow.db"
+
+
+@pytest.fixture
+def somewhere(tmp_path: Path, airflow_database: Path) -> Installation:
+    """An AIRFLOW_HOME with an empty database; the package comes from the checkout."""
+    home = Installation(Path(sys.executable), tmp_path / "home")
+    shutil.copy(airflow_database, home.home)
+    return home
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> MovedClock:
+    """The store's clock."""
+    clock = MovedClock()
+    monkeypatch.setattr(records, "clock", clock)
+    return clock
+
+
+@pytest.fixture(scope="session")
+def rules() -> RuleBook:
+    """The rules as they are shipped."""
+    folder = _ROOT / "include" / "oncall" / "rules"
+    return parse_rules({path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))})
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

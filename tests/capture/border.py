@@ -14,6 +14,13 @@ from airflow_oncall.incident import Evidence, Occurrence, TaskRef
 STARTED = datetime(2026, 11, 21, 3, 0, tzinfo=timezone.utc)
 
 
+class Mute(Exception):
+    """Cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
 class MemoryIntake:
     """Keeps what it is given; ``when_called`` can make it slow or broken."""
 

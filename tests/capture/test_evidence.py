@@ -8,14 +8,9 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
-from tests.capture.border import STARTED, dag_processor_ti, raised, scheduler_ti, worker_ti
+from tests.capture.border import STARTED, Mute, dag_processor_ti, raised, scheduler_ti, worker_ti
 
 from airflow_oncall.capture.evidence import CHAIN_LIMIT, MESSAGE_LIMIT, TRACEBACK_LIMIT, chain, gather
-
-
-class _Mute(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError("no words")
 
 
 def test_a_worker_gives_the_exception_with_its_cause_and_where_it_was_raised() -> None:
@@ -60,9 +55,9 @@ def test_a_start_that_is_no_time_gives_no_duration(start: object) -> None:
 
 
 def test_an_exception_without_words_is_still_evidence() -> None:
-    evidence = gather(worker_ti(), raised(_Mute()))
+    evidence = gather(worker_ti(), raised(Mute()))
 
-    assert evidence.exception_chain[0].endswith("_Mute")
+    assert evidence.exception_chain[0].endswith("Mute")
     assert "str() failed" in evidence.message
 
 

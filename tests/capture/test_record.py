@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.capture.border import STARTED, HangingIntake, MemoryIntake, is_down, is_read_only, raised, scheduler_ti, worker_ti
+from tests.capture.border import STARTED, HangingIntake, MemoryIntake, Mute, is_down, is_read_only, raised, scheduler_ti, worker_ti
 
 from airflow_oncall import store
 from airflow_oncall.capture import record, spool
@@ -204,14 +204,9 @@ def test_what_is_no_task_instance_is_logged(ti: Any, intake: MemoryIntake, caplo
     assert "could not be read" in caplog.text
 
 
-class _Mute(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError("no words")
-
-
 @pytest.mark.parametrize(
     "error",
-    [_Mute(), ValueError("\0 \udc80 ☃"), ValueError(b"\xff"), ValueError("x" * 50_000_000), "\0\udfff", "", None],
+    [Mute(), ValueError("\0 \udc80 ☃"), ValueError(b"\xff"), ValueError("x" * 50_000_000), "\0\udfff", "", None],
     ids=["mute", "unicode", "bytes", "50 MB", "text", "empty", "none"],
 )
 def test_strange_errors_reach_a_real_store(error: Any, use_intake: Callable[[Any], Any], sqlite_store: Store) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -60,14 +58,6 @@ print(json.dumps({"run": str(run.state), **ended}))
 def bag() -> DagBag:
     """The DAGs as the DAG processor reads them."""
     return DagBag(str(ROOT / "dags"), bundle_path=ROOT / "dags", bundle_name="oncall")
-
-
-@pytest.fixture
-def somewhere(tmp_path: Path, airflow_database: Path) -> Installation:
-    """An AIRFLOW_HOME with an empty database; the package comes from the checkout."""
-    home = Installation(Path(sys.executable), tmp_path / "home")
-    shutil.copy(airflow_database, home.home)
-    return home
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from airflow_oncall.learn.fitting import fit_models
 from airflow_oncall.triage.diagnose import diagnose, rule_word
 from airflow_oncall.triage.features import Features
 from airflow_oncall.triage.models import RuleWord, TriageModels
-from airflow_oncall.triage.rulefile import parse_rules
 from airflow_oncall.triage.rules import RuleBook
 
 SHIPPED = Path(__file__).parents[2] / "include" / "oncall"
@@ -33,11 +32,6 @@ def share(hits: Sequence[bool]) -> float:
 
 def by_people(rows: Sequence[tuple[Kind, str]]) -> list[Example]:
     return [Example(text, kind.category, kind.transient, kind.name, "human", 5.0) for kind, text in rows]
-
-
-@pytest.fixture(scope="module")
-def rules() -> RuleBook:
-    return parse_rules({path.name: path.read_text(encoding="utf-8") for path in sorted((SHIPPED / "rules").glob("*.yaml"))})
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -15,6 +14,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pyspark
+from demo.deployment import free_port
 
 from tests.waiting import until
 
@@ -63,7 +63,7 @@ def spark_world(base: Path) -> SparkWorld:
 @contextmanager
 def history_server(logs: Path) -> Iterator[str]:
     """The URL of a History Server over a folder of event logs."""
-    port = _free_port()
+    port = free_port()
     options = f"-Dspark.history.fs.logDirectory={logs.as_uri()} -Dspark.history.ui.port={port} -Dspark.history.fs.update.interval=1s"
     settings = {"SPARK_HISTORY_OPTS": f"{options} -XX:+UseSerialGC -XX:TieredStopAtLevel=1", "SPARK_DAEMON_MEMORY": "400m"}
     with (logs.parent / f"history-{port}.out").open("wb") as output:
@@ -89,12 +89,6 @@ def _answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (URLError, OSError):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def java() -> dict[str, str]:

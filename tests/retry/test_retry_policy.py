@@ -2,12 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -70,14 +67,6 @@ print(json.dumps({"loaded": sorted({name.split(".")[0] for name in set(sys.modul
 def policy(models: Models) -> OnCallRetryPolicy:
     """The policy with a deadline that no busy machine misses."""
     return OnCallRetryPolicy(deadline=PATIENT)
-
-
-@pytest.fixture
-def somewhere(tmp_path: Path, airflow_database: Path) -> Installation:
-    """An AIRFLOW_HOME with an empty database; the package comes from the checkout."""
-    home = Installation(Path(sys.executable), tmp_path / "home")
-    shutil.copy(airflow_database, home.home)
-    return home
 
 
 def test_a_retry_that_cannot_help_is_stopped(policy: OnCallRetryPolicy, raised: Throw) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from threading import Barrier
 
 import pytest
 from sqlalchemy import update
 from tests.cast import FOURTH_SHARD, vendor_was_down
+from tests.clocks import MovedClock
 from tests.tick.scene import NETWORK
 
 from airflow_oncall.act.guards import breakers_of, limits_of
 from airflow_oncall.act.policy import Budgets
 from airflow_oncall.incident import ActionKind, ActionState, Decision, Incident, Label, Outcome, OutcomeKind, State, TaskRef, Verdict
-from airflow_oncall.store import records
 from airflow_oncall.store.limits import BudgetUsedUp, Limit
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
@@ -26,23 +26,6 @@ HOUR = Limit("attempts_per_hour", 4, hours=1)
 EVER = Limit("attempts_per_task_instance", 4)
 IN_FLIGHT = Limit("actions_in_flight", 4, in_flight=True)
 ALL = (HOUR, EVER, IN_FLIGHT)
-
-
-class JumpingClock(records.Clock):
-    """A clock that the test puts forward and back."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta(0)
-
-    def read(self) -> datetime:  # type: ignore[override]
-        return super().read() + self.ahead
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> JumpingClock:
-    jumping = JumpingClock()
-    monkeypatch.setattr(records, "clock", jumping)
-    return jumping
 
 
 def diagnosed(store: Store, index: int = 0, ref: TaskRef = FOURTH_SHARD) -> Incident:
@@ -119,7 +102,7 @@ def test_what_was_not_done_gives_its_share_back(store: Store) -> None:
     assert amounts(store) == [0, 0, 0]
 
 
-def test_the_hour_of_an_action_begins_when_it_is_done_and_not_while_it_waits(store: Store, clock: JumpingClock) -> None:
+def test_the_hour_of_an_action_begins_when_it_is_done_and_not_while_it_waits(store: Store, clock: MovedClock) -> None:
     waiting = planned(store, attempts=2, state=State.WAITING)
     clock.ahead = timedelta(hours=5)
     assert amounts(store, HOUR) == [2]
@@ -135,7 +118,7 @@ def test_the_hour_of_an_action_begins_when_it_is_done_and_not_while_it_waits(sto
     assert amounts(store, HOUR, EVER) == [0, 2]
 
 
-def test_a_clock_that_goes_back_frees_no_budget(store: Store, clock: JumpingClock) -> None:
+def test_a_clock_that_goes_back_frees_no_budget(store: Store, clock: MovedClock) -> None:
     done(store, attempts=2)
     clock.ahead = -timedelta(days=2)
     assert amounts(store, HOUR, EVER) == [2, 2]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from tests.examples import few_examples
@@ -15,7 +14,6 @@ from airflow_oncall.triage.models import Calibration, TriageModels, logit
 from airflow_oncall.triage.rulefile import parse_rules
 from airflow_oncall.triage.rules import RuleBook
 
-SHIPPED = Path(__file__).parents[2] / "include" / "oncall" / "rules"
 IN_HOUSE = "Traceback (most recent call last):\nshop.billing.LedgerFrozenProblem: period 7 is sealed"
 
 WRONG_RULE = "- {id: wrong, category: code_error, probability: 0.7, patterns: may not log in, test: ERROR - role 1 may not log in}"
@@ -27,11 +25,6 @@ OUT_OF_MEMORY = json.dumps(
         "signal_name": "SIGKILL",
     }
 )
-
-
-@pytest.fixture(scope="module")
-def rules() -> RuleBook:
-    return parse_rules({path.name: path.read_text(encoding="utf-8") for path in sorted(SHIPPED.glob("*.yaml"))})
 
 
 @pytest.fixture(scope="module")

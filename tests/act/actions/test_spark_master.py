@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import IO
 
 import httpx
 import pytest
+from demo.deployment import free_port
 from tests.act.actions.bench import decided, step
 from tests.logs.spark_world import SPARK, java
 from tests.tick.scene import ORDERS, Scene
@@ -29,12 +29,6 @@ from pyspark.sql import SparkSession
 SparkSession.builder.master("{master}").appName("orders").config("spark.ui.enabled", "false").getOrCreate()
 time.sleep(600)
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

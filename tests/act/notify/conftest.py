@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.act.notify.stage import MovedClock, phone, phones, policy_with
+from tests.act.notify.stage import phone, phones, policy_with
+from tests.clocks import MovedClock
 from tests.simulated_airflow import SimulatedAirflow
 from tests.tick.scene import BUG, Scene, airflow, asked, failed, scene
 from tests.tick.storm_scene import STORMY, StormScene
 
-from airflow_oncall.store import records
 from airflow_oncall.store.sql import Store
 
 __all__ = ["airflow", "asked", "failed", "scene"]
@@ -22,14 +22,6 @@ def heard() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """Everything that people heard: whose phone, and what ``oncall`` was."""
     with phones() as heard:
         yield heard
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> MovedClock:
-    """The store's clock."""
-    clock = MovedClock()
-    monkeypatch.setattr(records, "clock", clock)
-    return clock
 
 
 @pytest.fixture

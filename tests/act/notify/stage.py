@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
 from threading import Event
 from typing import Any, ClassVar
 
 from airflow.sdk import BaseNotifier
+from tests.clocks import MovedClock
 from tests.tick.scene import POLICY, Scene
 
 from airflow_oncall.act.policy import Policy
 from airflow_oncall.store.notices import Notice, Occasion
-from airflow_oncall.store.records import Clock
 
 PHONE = f"{__name__}.Phone"
 
@@ -53,25 +52,6 @@ def phones() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     Phone.hung_up.clear()
     yield Phone.heard
     Phone.hung_up.set()
-
-
-class MovedClock(Clock):
-    """The computer's clock, moved on by the test."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def read(self) -> datetime:  # type: ignore[override]
-        """Later than it is."""
-        return datetime.now(timezone.utc) + self.ahead
-
-    def forward(self, **by: float) -> None:
-        """So much time passes."""
-        self.ahead += timedelta(**by)
-
-    def put_to(self, moment: datetime) -> None:
-        """It is this moment."""
-        self.ahead = moment - datetime.now(timezone.utc)
 
 
 def phone(owner: str = "ann", **more: Any) -> dict[str, Any]:

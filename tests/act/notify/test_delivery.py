@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 import pytest
-from tests.act.notify.stage import MovedClock, Phone, notice_for, pass_time, phone, policy_with
+from tests.act.notify.stage import Phone, notice_for, pass_time, phone, policy_with
+from tests.clocks import MovedClock
 from tests.tick.scene import BUG, ORDERS, Scene
 
 from airflow_oncall.act.notify import delivery, sending

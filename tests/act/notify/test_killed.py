@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from airflow.sdk import BaseNotifier
-from tests.act.notify.stage import MovedClock, pass_time, policy_with
+from tests.act.notify.stage import pass_time, policy_with
+from tests.clocks import MovedClock
 from tests.databases import Databases, fresh_store
 from tests.simulated_airflow import SimulatedAirflow
 from tests.tick.scene import BUG, Scene

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from tests.act.notify.stage import MovedClock, notice_for, pass_time, phone, policy_with
+from tests.act.notify.stage import notice_for, pass_time, phone, policy_with
+from tests.clocks import MovedClock
 from tests.tick.scene import ORDERS, Scene
 
 from airflow_oncall.act.approval import answer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,9 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from tests.act.notify.stage import MovedClock, pass_time, policy_with
+from demo.deployment import free_port
+from tests.act.notify.stage import pass_time, policy_with
+from tests.clocks import MovedClock
 from tests.tick.scene import BUG, ORDERS, Scene
 
 from airflow_oncall.act.notify.sending import load
@@ -36,12 +37,6 @@ class Mailbox:
             return "452 no room"
         self.mails.append((envelope.rcpt_tos, message_from_bytes(envelope.content)))
         return "250 OK"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.fixture

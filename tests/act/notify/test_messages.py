@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.act.notify.stage import MovedClock, pass_time, phone, policy_with
+from tests.act.notify.stage import pass_time, phone, policy_with
+from tests.clocks import MovedClock
 from tests.tick.scene import ORDERS, Scene
 from tests.tick.storm_scene import StormScene
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from airflow.sdk import BaseNotifier
-from tests.act.notify.stage import MovedClock, pass_time, policy_with
+from tests.act.notify.stage import pass_time, policy_with
+from tests.clocks import MovedClock
 from tests.tick.scene import BUG, ORDERS, Scene
 
 from airflow_oncall.act.notify import sending
