@@ -35,7 +35,7 @@ MEMORY = timedelta(days=180)
 def look_after_models(store: Store, api: AirflowApi) -> None:
     """What triage does once an hour; an Airflow that does not answer is asked again the next hour."""
     looked = store.cursors.get(LOOKED)
-    if looked and now() - datetime.fromisoformat(looked) < EVERY:
+    if looked and timedelta() <= now() - datetime.fromisoformat(looked) < EVERY:  # a clock that was ahead keeps nobody waiting
         return
     store.cursors.set(LOOKED, now().isoformat())
     roll_back_if_failing(store)

@@ -186,6 +186,27 @@ def test_what_closed_a_moment_ago_is_not_counted_in_yet(history: Store, monkeypa
     assert counted(history) == before
 
 
+def test_what_closes_after_a_clock_was_ahead_is_counted_in_and_taken_out(history: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    newest = select(incidents.c.id).where(incidents.c.closed_at.is_not(None)).order_by(incidents.c.closed_at.desc()).limit(1)
+    years_ahead = now() + timedelta(days=3650)
+    with transaction(history.engine) as connection:
+        wrong = connection.execute(newest).scalar_one()
+        connection.execute(update(incidents).where(incidents.c.id == wrong).values(closed_at=years_ahead))
+    with monkeypatch.context() as ahead:
+        ahead.setattr(rollups, "now", lambda: years_ahead + timedelta(days=1))
+        history.rollups.catch_up()
+    an_hour_and_a_half_ago = now() - timedelta(minutes=90)
+    with transaction(history.engine) as connection:
+        closing = update(incidents).where(incidents.c.closed_at.is_(None))
+        connection.execute(closing.values(state="resolved", closed_at=an_hour_and_a_half_ago))
+    before = by_themselves(history)
+    assert history.rollups.catch_up() > 200
+    assert counted(history) == before
+    assert forget(history.engine, now(), None).incidents == 239
+    with transaction(history.engine) as connection:
+        assert set(connection.execute(select(rollup_incidents.c.number)).scalars()) == {0}
+
+
 def test_incidents_that_closed_in_one_moment_are_counted_in_together(history: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     long_ago: datetime = now() - timedelta(days=3)
     with transaction(history.engine) as connection:

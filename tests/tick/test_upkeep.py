@@ -133,6 +133,12 @@ def test_it_is_looked_at_once_an_hour(labelled: Watch) -> None:
     assert len(labelled.started()) == 2
 
 
+def test_it_is_looked_at_though_a_clock_that_was_ahead_looked_last(labelled: Watch) -> None:
+    labelled.store.cursors.set(upkeep.LOOKED, (now() + timedelta(days=3650)).isoformat())
+    look_after_models(labelled.store, labelled.api)
+    assert len(labelled.started()) == 1
+
+
 # a champion that does worse than its predecessor
 
 

@@ -83,6 +83,35 @@ def test_a_notifier_that_rested_then_is_tried_again(failed: Scene) -> None:
     assert trouble.rests_until <= now()
 
 
+def test_what_was_to_be_told_then_is_told(failed: Scene) -> None:
+    failed.tick()
+    notices = failed.store.notices
+    notice = Notice(failed.incident.id, 1, Occasion.ESCALATED, "routes.default.0", "a person is needed")
+    with wrong_clock():
+        notices.add([notice])
+    assert notices.places_due() == []
+    failed.store.queue.bring_back()
+    assert notices.places_due() == ["routes.default.0"]
+
+
+def test_what_a_notifier_was_told_then_leaves_room_for_the_hour(failed: Scene) -> None:
+    failed.tick()
+    notices = failed.store.notices
+    notices.add([Notice(failed.incident.id, 1, Occasion.ESCALATED, "routes.default.0", "a person is needed")])
+    sent = notices.due("routes.default.0", 1)
+    with wrong_clock():
+        notices.told(sent)
+    assert notices.told_since("routes.default.0", now() - timedelta(hours=1)) == 0
+
+
+def test_the_longest_step_of_a_route_is_left_alone(failed: Scene) -> None:
+    failed.tick()
+    after = 14 * 1440
+    failed.store.notices.add([Notice(failed.incident.id, 1, Occasion.ESCALATED, "routes.default.0", "a person is needed", after=after)])
+    failed.store.queue.bring_back()
+    assert failed.store.notices.places_due() == []
+
+
 def test_the_longest_wait_that_a_policy_may_ask_for_is_left_alone(failed: Scene) -> None:
     failed.tick()
     claimed = failed.store.queue.claim(failed.incident.id, timedelta(minutes=3))

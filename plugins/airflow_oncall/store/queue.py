@@ -15,7 +15,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from airflow_oncall.incident import Incident, State
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.records import incident_of, now
-from airflow_oncall.store.tables import incidents, leases, notifiers, open_only, storms, sweep_requests
+from airflow_oncall.store.tables import incidents, leases, notices, notifiers, open_only, storms, sweep_requests, waiting_notices
 
 HOT = (State.OPEN, State.DIAGNOSED, State.WAITING, State.ACTING, State.VERIFYING)
 """States in which somebody's waiting costs time: they wake triage up, the others wait for its next minute."""
@@ -23,6 +23,8 @@ HOT = (State.OPEN, State.DIAGNOSED, State.WAITING, State.ACTING, State.VERIFYING
 
 LONGEST_WAIT = timedelta(hours=25)
 """No wait and no lease lasts longer than a day: what ends later was written by a clock that was wrong."""
+LONGEST_NOTICE = timedelta(days=30)
+"""A step of a route waits for two weeks at most, from the end of quiet hours or a maintenance; of a longer one it is asked anew."""
 
 
 class Queue:
@@ -64,13 +66,13 @@ class Queue:
 
     def bring_back(self) -> None:
         """Make due and free what waits longer than anything may: else, after a clock that was ahead, nobody would look for years."""
-        too_late = now() + LONGEST_WAIT
+        late = [(ends, and_(where, ends > now() + longest)) for ends, where, longest in _ENDS]
         with transaction(self._engine, reading=True) as connection:
-            found = [ends for ends, where in _ENDS if connection.execute(select(ends).where(where, ends > too_late).limit(1)).first()]
+            found = [(ends, which) for ends, which in late if connection.execute(select(ends).where(which).limit(1)).first()]
         if found:
             with transaction(self._engine) as connection:
-                for ends in found:
-                    connection.execute(update(ends.table).where(ends > too_late).values({ends.name: now()}))
+                for ends, which in found:
+                    connection.execute(update(ends.table).where(which).values({ends.name: now()}))
 
     def take_sweep_requests(self) -> list[tuple[str, str]]:
         """Runs that asked to be swept. They stay until :meth:`drop_sweep_request`, so that a crash loses none."""
@@ -104,11 +106,12 @@ def _claiming(which: ColumnElement[bool]) -> ReturningUpdate[Any]:
 
 
 _ENDS = (
-    (incidents.c.due_at, open_only),
-    (incidents.c.claimed_until, open_only),
-    (storms.c.due_at, open_only),
-    (leases.c.held_until, true()),
-    (notifiers.c.rests_until, true()),
+    (incidents.c.due_at, open_only, LONGEST_WAIT),
+    (incidents.c.claimed_until, open_only, LONGEST_WAIT),
+    (storms.c.due_at, open_only, LONGEST_WAIT),
+    (leases.c.held_until, true(), LONGEST_WAIT),
+    (notifiers.c.rests_until, true(), LONGEST_WAIT),
+    (notices.c.due_at, waiting_notices, LONGEST_NOTICE),
 )
 _WORKER: BindParameter[str] = bindparam("worker", type_=incidents.c.claimed_by.type)
 _AT: BindParameter[datetime] = bindparam("at", type_=incidents.c.due_at.type)

@@ -2,7 +2,8 @@
 
 An incident is settled when it closed an hour ago: nothing about it changes any more. Triage counts such in with every tick, in the
 transaction that moves the mark up to which it counted, and deleting takes them out in the transaction that deletes. So every
-incident is either in the rollups or is counted by itself, and :mod:`airflow_oncall.store.figures` adds up the two.
+incident is either in the rollups or is counted by itself, and :mod:`airflow_oncall.store.figures` adds up the two. A mark in the
+future, which only a clock that was ahead can have made, has everything counted in anew.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    delete,
     extract,
     func,
     select,
@@ -146,6 +148,8 @@ class Rollups:
         settled = now() - MARGIN
         with transaction(self._engine) as connection:
             since = self._locked_mark(connection)
+            if since > now():  # a clock that was ahead moved it, past incidents that closed since
+                since = self._begin_anew(connection)
             fresh = (incidents.c.closed_at >= since, incidents.c.closed_at < settled)
             some = select(incidents.c.closed_at).where(*fresh).order_by(incidents.c.closed_at).limit(AT_ONCE)
             moments = connection.execute(some).scalars().all()
@@ -161,6 +165,12 @@ class Rollups:
         statement = upsert(self._engine, cursors).values(name=MARK, value=BEGINNING.isoformat(), updated_at=now())
         touched = statement.on_conflict_do_update(index_elements=["name"], set_={"updated_at": statement.excluded.updated_at})
         return datetime.fromisoformat(connection.execute(touched.returning(cursors.c.value)).scalar_one())
+
+    def _begin_anew(self, connection: Connection) -> datetime:
+        for rollup in self._all:
+            connection.execute(delete(rollup.table))
+        connection.execute(update(cursors).where(cursors.c.name == MARK).values(value=BEGINNING.isoformat(), updated_at=now()))
+        return BEGINNING
 
     def _add(self, connection: Connection, which: Which, sign: int) -> None:
         for rollup in self._all:
