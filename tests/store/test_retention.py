@@ -73,6 +73,19 @@ def test_old_log_events_go_and_their_incident_stays(old_and_new: Store) -> None:
     assert runs(old_and_new) == {"old", "new"}
 
 
+def test_of_what_a_log_tells_again_and_again_old_events_go_but_for_the_newest(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "KEPT_EVENTS", 2)
+    told = {"a year ago": 365, "before": 100, "the month before": 40, "last month": 31, "yesterday": 1}
+    events = [replace(FULL_DISK, position=when, happened_at=now() - timedelta(days=days)) for when, days in told.items()]
+    store.logs.commit("warehouse", {}, {"line": 5}, events)
+    with store.engine.begin() as connection:
+        connection.execute(update(tables.log_events).values(seen_at=tables.log_events.c.happened_at))
+    (incident,) = store.reading.incidents()
+    assert forget(store.engine, None, now() - timedelta(days=30)) == (0, 3)
+    assert [event.position for event in store.logs.events(incident.id)] == ["last month", "yesterday"]
+    assert forget(store.engine, None, now() - timedelta(days=30)) == (0, 0)
+
+
 def test_what_is_open_is_never_forgotten(store: Store) -> None:
     store.intake.record(vendor_was_down)
     with store.engine.begin() as connection:

@@ -412,7 +412,7 @@ class Retention(_Part):
     closed_incidents: Days | None = None
     """Days after its end that an incident is kept; its diagnoses, decisions and labels, from which training learns, go with it."""
     log_events: Days | None = 30
-    """Days that what logs told about closed incidents is kept."""
+    """Days that what logs told is kept; about an open incident it stays, but about one that a log opened only the newest hundred events."""
     audit: Days | None = None
     """Days that rows of the audit log are kept; what is cut off leaves a row that says so."""
 

@@ -10,17 +10,19 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, delete, exists, func, or_, select, union
 
-from airflow_oncall.incident import ActionState, State
+from airflow_oncall.incident import ActionState, Kind, State
 from airflow_oncall.store.audit import name_dag, note
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.records import now
 from airflow_oncall.store.rollups import Rollups
-from airflow_oncall.store.tables import PREFIX, actions, dag_fingerprints, incidents, log_events, metadata, occurrences, storms
+from airflow_oncall.store.tables import PREFIX, actions, dag_fingerprints, incidents, log_events, metadata, occurrences, open_only, storms
 
 BATCH = 1_000
 MOST_BATCHES = 50
 """In one call; the next one goes on."""
+KEPT_EVENTS = 100
+"""Newest log events that an open incident keeps however old they are: as many as people are shown."""
 AT_REST = (str(State.ESCALATED), str(State.OBSERVED))
 """States of open incidents that wait for nothing of ours."""
 
@@ -41,9 +43,10 @@ def forget(
     also_open: bool = False,
     actor: str = "retention",
 ) -> Forgotten:
-    """Delete incidents that closed before a time, with all that belongs to them, and log events of closed ones noticed before another.
+    """Delete incidents that closed before a time, with all that belongs to them, and log events noticed before another.
 
-    ``None`` keeps them. ``also_open``: those that a person has, or that shadow mode only looks at, too. The audit log tells who did it.
+    Of an open incident log events stay; of one that a log opened, the newest at least. ``None`` keeps what it is about. ``also_open``:
+    incidents that a person has, or that shadow mode only looks at, go, too. The audit log tells who did it.
     """
     chosen = select(incidents.c.id).where(old(closed_before, dag_id, also_open)) if closed_before else None
     gone = Forgotten(
@@ -130,8 +133,13 @@ def _remember(connection: Connection, of: ColumnElement[bool]) -> None:
 
 def _logged(before: datetime, dag_id: str | None) -> Select[Any]:
     closed = select(incidents.c.id).where(incidents.c.closed_at.is_not(None))
+    open_logs = select(incidents.c.id).where(open_only, incidents.c.kind == str(Kind.LOG))
+    newest_first = (log_events.c.happened_at.desc(), log_events.c.id.desc())
+    place = func.row_number().over(partition_by=log_events.c.incident_id, order_by=newest_first).label("place")
+    ranked = select(log_events.c.id, place).where(log_events.c.incident_id.in_(open_logs)).subquery()
+    outdated = log_events.c.id.in_(select(ranked.c.id).where(ranked.c.place > KEPT_EVENTS))
     of_dag = [] if dag_id is None else [log_events.c.dag_id == dag_id]
-    return select(log_events.c.id).where(log_events.c.seen_at < before, log_events.c.incident_id.in_(closed), *of_dag)
+    return select(log_events.c.id).where(log_events.c.seen_at < before, or_(log_events.c.incident_id.in_(closed), outdated), *of_dag)
 
 
 def short(table: Table) -> str:
