@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
@@ -14,6 +14,7 @@ from tests.cast import FOURTH_SHARD, broken_dag_file, first_of_two_tries, next_t
 from tests.waiting import until
 
 from airflow_oncall.incident import Occurrence, State
+from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
 
@@ -144,3 +145,44 @@ def test_the_same_import_error_is_one_occurrence_until_it_was_mended(store: Stor
     store.ledger.move(incident, State.RESOLVED, due_in=None)
     (anew,) = recorded(store, broken_dag_file)
     assert anew not in (None, first)
+
+
+def closed(store: Store, occurrence: Occurrence = vendor_was_down) -> datetime:
+    """When the incident of this failure was closed."""
+    recorded(store, occurrence)
+    (incident,) = store.queue.claim_due(10, timedelta(minutes=1))
+    ended = store.ledger.move(incident, State.CLOSED, due_in=None).closed_at
+    assert ended
+    return ended
+
+
+def failed_after(start: datetime, seconds: float | None = 60) -> Occurrence:
+    """The first try of a run of the same name, which began then."""
+    evidence = replace(vendor_was_down.evidence, message="of the new run", duration=seconds)
+    return replace(vendor_was_down, happened_at=start + timedelta(seconds=seconds or 0), evidence=evidence)
+
+
+def test_the_first_try_of_a_run_that_was_made_again_is_an_incident_of_its_own(store: Store) -> None:
+    anew = failed_after(closed(store) + timedelta(minutes=5))
+    first, again = recorded(store, anew, replace(anew, seen_by="sweep"))
+    assert again is None
+    assert [known.state for known in store.reading.incidents()] == [State.OPEN, State.CLOSED]
+    assert first
+    assert [seen.evidence.message for seen in store.reading.occurrences(first)] == ["of the new run"]
+    second = recorded(store, next_try(anew))[0]
+    assert second == first
+
+
+@pytest.mark.parametrize("minutes", [-5, 1])
+def test_what_began_before_its_incident_was_closed_is_the_same_try(store: Store, minutes: float) -> None:
+    assert recorded(store, failed_after(closed(store) + timedelta(minutes=minutes))) == [None]
+
+
+def test_a_late_report_that_does_not_tell_when_the_try_began_is_of_the_same_try(store: Store) -> None:
+    assert recorded(store, failed_after(closed(store) + timedelta(hours=5), seconds=None)) == [None]
+
+
+def test_clocks_that_are_hours_ahead_make_no_second_occurrence_of_one_try(store: Store) -> None:
+    ahead = replace(failed_after(now() + timedelta(hours=5)), seen_by="sweep")
+    closed(store, ahead)
+    assert recorded(store, replace(ahead, seen_by="callback")) == [None]

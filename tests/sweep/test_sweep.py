@@ -112,6 +112,17 @@ def test_a_task_cleared_after_its_success_is_no_failure(scene: Scene) -> None:
     assert sweep(scene.store, scene.api) == 0
 
 
+def test_a_failure_of_a_run_that_was_made_again_under_its_name_is_seen(failed: Scene) -> None:
+    sweep(failed.store, failed.api)
+    failed.store.ledger.closed_by_hand(failed.claimed(), "ann", "known")
+    assert sweep(failed.store, failed.api) == 0
+    failed.airflow.forget_run(ORDERS.dag_id, ORDERS.run_id)
+    failed.airflow.clock_ahead = timedelta(minutes=5)
+    failed.airflow.fail(ORDERS)
+    assert [sweep(failed.store, failed.api) for _ in range(2)] == [1, 0]
+    assert [incident.state for incident in failed.store.reading.incidents()] == [State.OPEN, State.CLOSED]
+
+
 def test_each_map_index_is_its_own(scene: Scene) -> None:
     for shard in SHARDS:
         scene.airflow.fail(shard)

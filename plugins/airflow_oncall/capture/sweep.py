@@ -149,7 +149,7 @@ class _Look:
         for some in self._some(one for one in found if self._watched(one.ref.dag_id)):
             known = self._store.intake.known_tries([one.ref for one in some])
             for one in some:
-                self._instance(one, known[one.ref])
+                self._instance(one, {number for number, over_at in known[one.ref].items() if not _is_made_again(one, number, over_at)})
                 self._stop_in_time()
 
     def runs(self, found: Iterable[RunView], since: datetime) -> None:
@@ -232,6 +232,11 @@ class _Look:
 
 def _retried(past: TaskInstanceView, now: TaskInstanceView) -> bool:
     return past.try_number < now.try_number or now.state == "up_for_retry"
+
+
+def _is_made_again(one: TaskInstanceView, number: int, over_at: datetime | None) -> bool:
+    """Whether this try is not the known one of its number: its run was deleted and made again under the same name."""
+    return one.try_number == number and one.started_at is not None and over_at is not None and one.started_at > over_at
 
 
 def _of_the_run(run: RunView, ended_at: datetime) -> Occurrence:
