@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from airflow_oncall.act.assignment import LEFT_OUT, REPAIRED, Difference, difference
 from airflow_oncall.act.decide import HOLDOUT
-from airflow_oncall.store.experiments import Trials
+from airflow_oncall.store.experiments import ArmCounts
 from airflow_oncall.store.hindsight import Drawn
 from airflow_oncall.store.outcomes import LOOK_BACK
 from airflow_oncall.store.records import now
@@ -18,8 +18,8 @@ from airflow_oncall.store.sql import Store
 class Gain(NamedTuple):
     """What repairs gain, from those that were left out."""
 
-    repaired: Trials
-    left_out: Trials
+    repaired: ArmCounts
+    left_out: ArmCounts
     difference: Difference
     minutes: dict[str, float | None]
     """Median time from the decision to the success, by arm."""
@@ -37,10 +37,10 @@ def gain_of(store: Store) -> Gain | None:
     return Gain(counted[REPAIRED], counted[HOLDOUT], difference(counted[REPAIRED], counted[HOLDOUT]), minutes)
 
 
-def _within_the_time(drawn: Sequence[Drawn]) -> Trials:
+def _within_the_time(drawn: Sequence[Drawn]) -> ArmCounts:
     """Those that had succeeded by the time until which the left-out ones were left alone: the same time for both arms."""
     good = sum(one.succeeded_at is not None and one.succeeded_at - one.decided_at <= LEFT_OUT for one in drawn)
-    return Trials(good, len(drawn) - good)
+    return ArmCounts(good, len(drawn) - good)
 
 
 def _median(drawn: Sequence[Drawn]) -> float | None:

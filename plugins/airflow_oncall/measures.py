@@ -88,7 +88,7 @@ def _measured(store: Store) -> Iterator[Value]:
     yield from _breakers(store)
     yield Value("storms_open", recent.storms())
     yield from _numbers("storms_last_day", recent.storms_opened())
-    yield Value("paused", int(bool(killswitch.stopped(store))))
+    yield Value("paused", int(bool(killswitch.why_paused(store))))
 
 
 def after_tick(store: Store, seconds: float) -> None:

@@ -61,7 +61,7 @@ class Situations:
     ) -> Situation:
         """All but what :meth:`risks` adds. ``draws``: whether experiments may assign the action; ``action``: in place of the rule's."""
         in_wave = self._store.storms.in_wave(incident)
-        bare = Situation(incident, diagnosis, self._mode, at=now(), stopped=killswitch.stopped(self._store), in_wave=in_wave)
+        bare = Situation(incident, diagnosis, self._mode, at=now(), why_paused=killswitch.why_paused(self._store), in_wave=in_wave)
         if incident.kind in (Kind.DAG_IMPORT, Kind.LOG):
             return bare
         task = self._facts.task(api, incident.ref)

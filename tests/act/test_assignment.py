@@ -14,12 +14,12 @@ from airflow_oncall.act.assignment import REPAIRED, arms_of, difference, experim
 from airflow_oncall.act.effective import Effective, Subject, effective
 from airflow_oncall.act.policy import CategoryRule
 from airflow_oncall.incident import Incident, Kind, TaskRef
-from airflow_oncall.store.experiments import HASH, THOMPSON, Experiment, Trials
+from airflow_oncall.store.experiments import HASH, THOMPSON, ArmCounts, Experiment
 
 TWO_WAYS = CategoryRule(action="clear_task", alternatives=("clear_downstream",))
 REACH = Experiment("reach", "network_connectivity", ("clear_task", "clear_downstream"), HASH, "ann", MIDNIGHT)
 BY_PROMISE = replace(REACH, assignment=THOMPSON)
-CLEARLY_BETTER = {"clear_task": Trials(5, 45), "clear_downstream": Trials(45, 5)}
+CLEARLY_BETTER = {"clear_task": ArmCounts(5, 45), "clear_downstream": ArmCounts(45, 5)}
 
 
 def keys(count: int = 400) -> list[str]:
@@ -27,7 +27,7 @@ def keys(count: int = 400) -> list[str]:
     return [TaskRef("nightly", f"run-{number}", "load").key for number in range(count)]
 
 
-def arms_given(experiment: Experiment, results: dict[str, Trials] | None = None, rule: CategoryRule = TWO_WAYS) -> Counter[str | None]:
+def arms_given(experiment: Experiment, results: dict[str, ArmCounts] | None = None, rule: CategoryRule = TWO_WAYS) -> Counter[str | None]:
     return Counter(experimental(experiment, key, rule, results or {}).action for key in keys())
 
 
@@ -81,7 +81,7 @@ def test_thompson_sampling_begins_with_equal_shares_and_turns_to_what_helps() ->
 
 
 def test_thompson_sampling_goes_on_trying_what_may_still_be_better() -> None:
-    given = arms_given(BY_PROMISE, {"clear_task": Trials(3, 2), "clear_downstream": Trials(4, 1)})
+    given = arms_given(BY_PROMISE, {"clear_task": ArmCounts(3, 2), "clear_downstream": ArmCounts(4, 1)})
     assert 20 < given["clear_task"] < given["clear_downstream"]
 
 
@@ -138,17 +138,17 @@ def test_results_name_the_best_arm_with_its_interval() -> None:
 
 
 def test_arms_without_results_are_equally_likely_the_best() -> None:
-    one, other = standings({"clear_task": Trials(), "clear_downstream": Trials()})
+    one, other = standings({"clear_task": ArmCounts(), "clear_downstream": ArmCounts()})
     assert [one.best, other.best] == pytest.approx([0.5, 0.5], abs=0.02)
     assert [one.low, one.high] == pytest.approx([0.025, 0.975], abs=0.01)
 
 
 def test_a_difference_is_as_uncertain_as_its_two_sides() -> None:
-    sure, unsure = difference(Trials(900, 100), Trials(300, 700)), difference(Trials(9, 1), Trials(3, 7))
+    sure, unsure = difference(ArmCounts(900, 100), ArmCounts(300, 700)), difference(ArmCounts(9, 1), ArmCounts(3, 7))
     assert sure.mean == pytest.approx(0.6, abs=0.01)
     assert unsure.low < sure.low < sure.high < unsure.high
 
 
 def test_a_difference_of_nothing_spans_zero() -> None:
-    found = difference(Trials(5, 5), Trials(5, 5))
+    found = difference(ArmCounts(5, 5), ArmCounts(5, 5))
     assert found.low < 0 < found.high

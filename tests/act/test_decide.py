@@ -271,7 +271,7 @@ def test_a_repair_that_was_drawn_to_be_left_out_is_only_observed() -> None:
 def test_only_what_would_be_repaired_is_left_out() -> None:
     assert decided(replace(NETWORK, transient_probability=0.5), is_held_out=True).verdict is Verdict.ASK
     assert decided(BUG, is_held_out=True).verdict is Verdict.ESCALATE
-    assert is_held(decided(stopped="paused by ann", is_held_out=True))
+    assert is_held(decided(why_paused="paused by ann", is_held_out=True))
 
 
 def test_a_decision_says_what_outcomes_made_of_the_models_word() -> None:
@@ -305,17 +305,17 @@ def test_the_figures_behind_a_decision_are_kept_as_json() -> None:
 
 
 def test_a_held_decision_says_what_it_waits_for_and_what_it_would_be() -> None:
-    decision = decided(stopped="Repairs are paused by ann")
+    decision = decided(why_paused="Repairs are paused by ann")
     assert is_held(decision)
     assert (decision.verdict, decision.action, decision.basis["held_by"]) == (Verdict.WAIT, None, "kill_switch")
     assert decision.reasons[0].startswith("Repairs are paused by ann; then it is decided anew. It would be auto: Repairs")
 
 
 def test_what_holds_repairs_holds_no_escalation() -> None:
-    assert decided(BUG, stopped="Repairs are paused by ann").verdict is Verdict.ESCALATE
+    assert decided(BUG, why_paused="Repairs are paused by ann").verdict is Verdict.ESCALATE
 
 
 def test_in_shadow_mode_a_hold_is_told_and_the_incident_goes_on() -> None:
-    decision = decided(mode="shadow", stopped="Repairs are paused by ann")
+    decision = decided(mode="shadow", why_paused="Repairs are paused by ann")
     assert (decision.verdict, is_held(decision)) == (Verdict.OBSERVE, False)
     assert "it would be wait: Repairs are paused by ann" in decision.reasons[0]

@@ -156,7 +156,7 @@ def test_changed_code_is_allowed_where_the_policy_says_so(risk: dict[str, str]) 
 
 def test_everything_that_held_is_listed_and_the_longest_counts() -> None:
     used = {"attempts_per_hour": Used(8, MIDNIGHT + timedelta(minutes=7))}
-    decision = decided(BUDGETED, used=used, stopped="Repairs are paused by ann", downstream=500)
+    decision = decided(BUDGETED, used=used, why_paused="Repairs are paused by ann", downstream=500)
     assert [(one["guard"], one["says"]) for one in decision.basis["guards"]] == [
         ("kill_switch", "hold"),
         ("budgets.attempts_per_hour", "hold"),
@@ -168,4 +168,4 @@ def test_everything_that_held_is_listed_and_the_longest_counts() -> None:
 
 def test_a_run_is_guarded_as_a_task_is() -> None:
     run = replace(INCIDENT, kind=Kind.DAG_RUN)
-    assert is_held(decided(incident=run, stopped="Repairs are paused by ann"))
+    assert is_held(decided(incident=run, why_paused="Repairs are paused by ann"))

@@ -18,7 +18,7 @@ from airflow_oncall.act.decide import HOLDOUT
 from airflow_oncall.cli import experiments, shadow
 from airflow_oncall.gain import gain_of
 from airflow_oncall.incident import Decision, Label, Outcome, OutcomeKind, State, TaskRef, Verdict
-from airflow_oncall.store.experiments import Trials
+from airflow_oncall.store.experiments import ArmCounts
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 from airflow_oncall.store.tables import decisions
@@ -129,7 +129,7 @@ def test_both_arms_have_the_same_time_by_airflows_clock(laboratory: Store) -> No
         drawn(laboratory, number + 4, arm, None)
     gain = gain_of(laboratory)
     assert gain is not None
-    assert gain.repaired == gain.left_out == Trials(1, 2)
+    assert gain.repaired == gain.left_out == ArmCounts(1, 2)
     assert gain.minutes == {"repaired": 60.0, "left_out": 60.0}
 
 

@@ -172,7 +172,7 @@ def test_a_changed_row_is_told(kept: Store, oncall: Run, capsys: pytest.CaptureF
 
 
 def test_the_log_is_listed_with_hostile_names_inert(kept: Store, oncall: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    kept.switch.stop("ann\x1b[2J\n\u202eeve", "reason\x1b[31m")
+    kept.switch.pause("ann\x1b[2J\n\u202eeve", "reason\x1b[31m")
     assert oncall("audit", "list", "--what", "paused") == 0
     told = capsys.readouterr().out
     assert not set("\x1b\u202e") & set(told)

@@ -89,8 +89,8 @@ def test_stopped_repairs_and_shadow_mode_are_told(deployment: Store, monkeypatch
     assert content(production.mode) == "ask: a person approves every repair, says [oncall] mode"
     monkeypatch.setenv("AIRFLOW__ONCALL__MODE", "shadow")
     assert "nothing is repaired" in advised(production.mode)
-    deployment.switch.stop("ada", "the vendor migrates")
-    assert "ada stopped all repairs" in advised(production.mode)
+    deployment.switch.pause("ada", "the vendor migrates")
+    assert "ada paused all repairs" in advised(production.mode)
 
 
 def test_the_mode_that_is_in_force_is_told_and_not_the_setting(deployment: Store, home: Path) -> None:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_oncall.reports.areas import Standing, advice
+from airflow_oncall.reports.areas import AdviceBasis, advice
 from airflow_oncall.store.rankings import Handled, Noisy
 
-QUIET = Standing(
+QUIET = AdviceBasis(
     opened=100,
     by_category={"network_timeout": 95, "unknown": 5},
     handled=[Handled("network_timeout", decided=95, escalated=5, tried=80, helped=70)],
@@ -42,11 +42,11 @@ def test_where_all_is_well_nothing_is_advised() -> None:
     ],
     ids=["waiting", "no answer", "seldom helps", "left to people", "unknown", "flapping", "several flap", "calibration", "no feedback"],
 )
-def test_each_weakness_is_advised_on(standing: Standing, said: str) -> None:
+def test_each_weakness_is_advised_on(standing: AdviceBasis, said: str) -> None:
     (line,) = advice(standing)
     assert said in line
 
 
 def test_nothing_is_concluded_from_a_few() -> None:
-    few = Standing(4, {"unknown": 4}, [Handled("rate_limit", 4, 4, 4, 0)], [], None, 0, {})
+    few = AdviceBasis(4, {"unknown": 4}, [Handled("rate_limit", 4, 4, 4, 0)], [], None, 0, {})
     assert advice(few) == []

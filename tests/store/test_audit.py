@@ -254,11 +254,11 @@ def test_a_row_that_is_removed_before_a_cut_came_to_it_is_named(told: Store, mon
 def test_numbers_that_no_row_has_are_no_gap_behind_a_cut(postgres_store: Store) -> None:
     """PostgreSQL gives a number once, also to a transaction that fails."""
     store = postgres_store
-    store.switch.stop("ann", "a year ago")
+    store.switch.pause("ann", "a year ago")
     with store.engine.connect() as connection:
         connection.execute(insert(audit).values(at=now(), actor="ann", what="paused", detail={}))
         connection.rollback()
-    store.switch.stop("ann", "today")
+    store.switch.pause("ann", "today")
     tamper(store, lambda connection: age(connection, store, 1))
     assert store.audit.cut(now() - timedelta(days=30)) == 1
     assert store.audit.verify().problem == ""
@@ -342,7 +342,7 @@ def test_rows_from_before_the_chain_are_chained(databases: Databases, kind: str)
     schema.upgrade(engine)
     store = Store.over(engine, "triage-1")
     assert (store.audit.verify().rows, store.audit.verify().problem) == (3, "")
-    store.switch.stop("ann", "the cluster moves")
+    store.switch.pause("ann", "the cluster moves")
     assert (store.audit.verify().rows, store.audit.verify().problem) == (4, "")
     engine.dispose()
 
@@ -369,8 +369,8 @@ def test_people_and_files_that_decide_stand_in_the_log(store: Store) -> None:
     store.good_files.set("policy.yaml", "mode: ask")
     store.good_files.set("policy.yaml", "mode: ask")
     store.good_files.set("policy.yaml", "mode: auto")
-    store.switch.stop("ann", "x")
-    store.switch.release("bob")
+    store.switch.pause("ann", "x")
+    store.switch.resume("bob")
     assert [(row.actor, row.what) for row in store.audit.rows(limit=9)] == [
         ("bob", "resumed"),
         ("ann", "paused"),

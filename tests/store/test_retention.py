@@ -114,9 +114,9 @@ def test_the_policy_says_how_long_things_are_kept(old_and_new: Store, days: int 
 def test_the_policy_says_how_long_the_audit_log_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch, days: int | None, left: int) -> None:
     today = now()
     monkeypatch.setattr("airflow_oncall.store.switch.now", lambda: today - timedelta(days=365))
-    store.switch.stop("ann", "a year ago")
+    store.switch.pause("ann", "a year ago")
     monkeypatch.setattr("airflow_oncall.store.switch.now", lambda: today)
-    store.switch.stop("ann", "today")
+    store.switch.pause("ann", "today")
     upkeep.forget_the_old(store, POLICY.model_copy(update={"retention": Retention(audit=days)}))
     assert len(store.audit.rows(limit=9, what="paused")) == left
     assert store.audit.verify().problem == ""

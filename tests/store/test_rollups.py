@@ -133,7 +133,7 @@ def _emptied(store: Store, table: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def by_themselves(store: Store, sight: Sight, days: int) -> dict[str, Any]:
+def by_themselves(store: Store, sight: Sight = EVERYTHING, days: int = 10) -> dict[str, Any]:
     """The figures with every incident counted by itself."""
     with nothing_counted_in(store):
         return counted(store, sight, days)

@@ -16,7 +16,7 @@ VARIABLE = "AIRFLOW_VAR_ONCALL_PAUSED"
 
 
 def test_while_it_is_on_nothing_is_repaired_and_no_decision_piles_up(failed: Scene) -> None:
-    failed.store.switch.stop("ann", "the cluster moves")
+    failed.store.switch.pause("ann", "the cluster moves")
     failed.ticks(4)
     assert (failed.state, failed.airflow.clears) == (State.DIAGNOSED, [])
     assert failed.store.reading.decisions(failed.incident.id) == []
@@ -25,9 +25,9 @@ def test_while_it_is_on_nothing_is_repaired_and_no_decision_piles_up(failed: Sce
 
 
 def test_when_it_is_off_again_the_repair_is_made(failed: Scene) -> None:
-    failed.store.switch.stop("ann", "")
+    failed.store.switch.pause("ann", "")
     failed.tick()
-    failed.store.switch.release("ann")
+    failed.store.switch.resume("ann")
     failed.ticks(1)
     assert failed.airflow.clears == [(ORDERS,)]
 
@@ -36,11 +36,11 @@ def test_it_stops_a_repair_that_was_decided_before(failed: Scene) -> None:
     failed.brain.says = RATE_LIMIT
     failed.tick()
     assert failed.state == State.WAITING
-    failed.store.switch.stop("ann", "")
+    failed.store.switch.pause("ann", "")
     failed.ticks(2)
     assert failed.airflow.clears == []
     assert failed.store.reading.actions(failed.incident.id)[0].state is ActionState.PLANNED
-    failed.store.switch.release("ann")
+    failed.store.switch.resume("ann")
     failed.ticks(1)
     assert failed.airflow.clears == [(ORDERS,)]
 
@@ -50,7 +50,7 @@ def test_it_works_before_the_next_act_of_a_tick_that_runs(scene: Scene, monkeypa
     others = [scene.airflow.fail(ref).ref for ref in (ORDERS, *(ORDERS.__class__("other", "r", f"t{n}") for n in range(3)))]
 
     def clear_and_be_stopped(api: AirflowApi, *args: object) -> object:
-        scene.store.switch.stop("ann", "")
+        scene.store.switch.pause("ann", "")
         return clear(api, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(AirflowApi, "clear", clear_and_be_stopped)
@@ -60,23 +60,23 @@ def test_it_works_before_the_next_act_of_a_tick_that_runs(scene: Scene, monkeypa
 
 
 def test_nobody_is_asked_and_an_approval_waits(asked: Scene) -> None:
-    asked.store.switch.stop("ann", "")
+    asked.store.switch.pause("ann", "")
     assert "Repairs are paused by ann" in reply(asked, "Approve")
     assert (asked.state, asked.airflow.clears) == (State.ACTING, [])
-    asked.store.switch.release("ann")
+    asked.store.switch.resume("ann")
     asked.ticks(1)
     assert asked.airflow.clears == [(ORDERS,)]
 
 
 def test_people_are_still_told_of_what_is_theirs(failed: Scene) -> None:
     failed.brain.says = BUG
-    failed.store.switch.stop("ann", "")
+    failed.store.switch.pause("ann", "")
     failed.tick()
     assert failed.state == State.ESCALATED
 
 
 def test_a_person_who_repairs_it_meanwhile_is_seen(failed: Scene) -> None:
-    failed.store.switch.stop("ann", "")
+    failed.store.switch.pause("ann", "")
     failed.tick()
     failed.airflow.clear_by_hand(ORDERS)
     failed.airflow.schedule()
@@ -90,18 +90,18 @@ def test_a_person_who_repairs_it_meanwhile_is_seen(failed: Scene) -> None:
 )
 def test_the_variable_is_the_same_switch(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch, value: str, on: bool) -> None:
     monkeypatch.setenv(VARIABLE, value)
-    assert bool(killswitch.stopped(sqlite_store)) is on
+    assert bool(killswitch.why_paused(sqlite_store)) is on
 
 
 def test_who_reads_why_nothing_is_done_reads_how_it_goes_on(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "until monday")
-    assert killswitch.stopped(sqlite_store).endswith("oncall_paused (until monday); delete it, or set it to false, and they go on")
-    sqlite_store.switch.stop("ann", "the cluster moves")
-    assert killswitch.stopped(sqlite_store).endswith(" UTC (the cluster moves); `airflow oncall resume` lets them go on")
+    assert killswitch.why_paused(sqlite_store).endswith("oncall_paused (until monday); delete it, or set it to false, and they go on")
+    sqlite_store.switch.pause("ann", "the cluster moves")
+    assert killswitch.why_paused(sqlite_store).endswith(" UTC (the cluster moves); `airflow oncall resume` lets them go on")
 
 
 def test_without_both_it_is_off(sqlite_store: Store) -> None:
-    assert killswitch.stopped(sqlite_store) == ""
+    assert killswitch.why_paused(sqlite_store) == ""
 
 
 def test_a_variable_that_cannot_be_read_stops_repairs(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,21 +109,21 @@ def test_a_variable_that_cannot_be_read_stops_repairs(sqlite_store: Store, monke
         raise BadSetting("Repairs are paused: the Airflow Variable oncall_paused cannot be read")
 
     monkeypatch.setattr(killswitch, "read_variable", unreadable)
-    assert "cannot be read" in killswitch.stopped(sqlite_store)
+    assert "cannot be read" in killswitch.why_paused(sqlite_store)
 
 
 def test_who_stopped_it_and_who_let_it_go_on_stands_in_the_audit_log(store: Store) -> None:
-    store.switch.stop("ann", "the cluster moves")
-    store.switch.stop("bob", "again")
-    ended = store.switch.release("carl")
+    store.switch.pause("ann", "the cluster moves")
+    store.switch.pause("bob", "again")
+    ended = store.switch.resume("carl")
     assert ended is not None
     assert (ended.by, ended.reason) == ("bob", "again")
-    assert (store.switch.get(), store.switch.release("carl")) == (None, None)
+    assert (store.switch.get(), store.switch.resume("carl")) == (None, None)
     with store.engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT actor, what FROM oncall_audit ORDER BY id").all()
     assert [tuple(row) for row in rows] == [("ann", "paused"), ("bob", "paused"), ("carl", "resumed")]
 
 
 def test_another_process_sees_it(store: Store) -> None:
-    store.switch.stop("ann", "")
-    assert killswitch.stopped(Store.over(store.engine, "another"))
+    store.switch.pause("ann", "")
+    assert killswitch.why_paused(Store.over(store.engine, "another"))

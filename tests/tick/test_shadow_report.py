@@ -70,7 +70,7 @@ def test_questions_and_escalations_are_told_apart(shadow: Scene) -> None:
 
 
 def test_a_guard_that_would_have_held_it_is_seen(shadow: Scene) -> None:
-    shadow.store.switch.stop("ann", "the cluster moves")
+    shadow.store.switch.pause("ann", "the cluster moves")
     fails(shadow, "one")
     assert counts(report(shadow), WAITS) == (1, 0, 0, 1)
 

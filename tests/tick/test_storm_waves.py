@@ -217,7 +217,7 @@ def test_the_probe_is_none_of_a_dag_with_a_backfill_where_there_is_another(storm
 
 
 def test_the_kill_switch_holds_the_wave_that_runs_and_lets_no_other_go(struck: StormScene) -> None:
-    struck.store.switch.stop("ann", "a look first")
+    struck.store.switch.pause("ann", "a look first")
     struck.run_what_waits()
     struck.ticks(4)
     assert (struck.storm.wave, len(struck.cleared)) == (1, 1)

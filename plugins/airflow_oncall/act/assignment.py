@@ -18,7 +18,7 @@ from airflow_oncall.act.decide import HOLDOUT, RERUNS
 from airflow_oncall.act.effective import Effective
 from airflow_oncall.act.policy import NEVER_ALONE, CategoryRule, Holdout
 from airflow_oncall.incident import ActionKind, Incident, Kind
-from airflow_oncall.store.experiments import HASH, Experiment, Trials
+from airflow_oncall.store.experiments import HASH, ArmCounts, Experiment
 
 REPAIRED = f"{HOLDOUT}/repaired"
 """Arm of the repairs that were in the same draw and not left out: what the left-out ones are compared with."""
@@ -40,11 +40,11 @@ class Draw:
     is_left_out: bool = False
 
 
-class Standing(NamedTuple):
+class ArmEstimate(NamedTuple):
     """An arm and what is known of its chance: the mean and the middle 95 % of its Beta posterior, and P(it is the best)."""
 
     arm: str
-    trials: Trials
+    trials: ArmCounts
     mean: float
     low: float
     high: float
@@ -69,7 +69,7 @@ def is_drawn(incident: Incident) -> bool:
     return incident.kind is Kind.TASK and incident.storm_id is None
 
 
-def experimental(experiment: Experiment, ref_key: str, rule: CategoryRule, results: Mapping[str, Trials]) -> Draw:
+def experimental(experiment: Experiment, ref_key: str, rule: CategoryRule, results: Mapping[str, ArmCounts]) -> Draw:
     """The arm of a running experiment; nothing where the policy in force allows fewer than two of its arms.
 
     By ``hash`` all arms get the same share. By ``thompson`` each gets a share as large as the chance that it is the best,
@@ -82,7 +82,7 @@ def experimental(experiment: Experiment, ref_key: str, rule: CategoryRule, resul
         arm = arms[int(_share(experiment.name, ref_key) * len(arms))]
     else:
         rng = Random(f"{experiment.name}/{ref_key}")  # noqa: S311  # chance, no secret
-        drawn = {one: _posterior(rng, results.get(one, Trials())) for one in arms}
+        drawn = {one: _posterior(rng, results.get(one, ArmCounts())) for one in arms}
         arm = max(drawn, key=lambda one: drawn[one])
     return Draw(arm, f"{experiment.name}/{arm}")
 
@@ -102,17 +102,17 @@ def held_out(incident: Incident, category: str, kind: str, found: Effective, *, 
     return Draw(arm=REPAIRED)
 
 
-def standings(results: Mapping[str, Trials]) -> list[Standing]:
+def standings(results: Mapping[str, ArmCounts]) -> list[ArmEstimate]:
     """What is known of each arm, from a uniform prior; the most promising first."""
     samples = {arm: _sample(trials, number) for number, (arm, trials) in enumerate(results.items())}
     wins = dict.fromkeys(samples, 0)
     for drawn in zip(*samples.values(), strict=True):
         wins[max(zip(drawn, samples, strict=True))[1]] += 1
-    found = [Standing(arm, trials, *_middle(samples[arm]), wins[arm] / DRAWS) for arm, trials in results.items()]
+    found = [ArmEstimate(arm, trials, *_middle(samples[arm]), wins[arm] / DRAWS) for arm, trials in results.items()]
     return sorted(found, key=lambda one: -one.mean)
 
 
-def difference(one: Trials, other: Trials) -> Difference:
+def difference(one: ArmCounts, other: ArmCounts) -> Difference:
     """How much more often ``one`` succeeds than ``other``."""
     return Difference(*_middle([a - b for a, b in zip(_sample(one, 0), _sample(other, 1), strict=True)]))
 
@@ -122,11 +122,11 @@ def _share(*words: str) -> float:
     return int.from_bytes(hashlib.sha256("\0".join(words).encode()).digest()[:8], "big") / 2**64
 
 
-def _posterior(rng: Random, trials: Trials) -> float:
+def _posterior(rng: Random, trials: ArmCounts) -> float:
     return rng.betavariate(1 + trials.successes, 1 + trials.failures)
 
 
-def _sample(trials: Trials, seed: int) -> list[float]:
+def _sample(trials: ArmCounts, seed: int) -> list[float]:
     rng = Random(seed)  # noqa: S311  # chance, no secret
     return [_posterior(rng, trials) for _ in range(DRAWS)]
 

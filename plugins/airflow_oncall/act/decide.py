@@ -23,8 +23,8 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_oncall.act.economics import Economics, Statistic, posterior
-from airflow_oncall.act.effective import Bars, Effective, Subject, effective
-from airflow_oncall.act.guards import LONGEST_SECONDS, REPAIR, Ask, Finding, Hold, Proposal, Refuse, findings
+from airflow_oncall.act.effective import Effective, Subject, ThresholdsAt, effective
+from airflow_oncall.act.guards import LONGEST_SECONDS, REPAIR, Ask, Finding, Hold, ProposedAction, Refuse, findings
 from airflow_oncall.act.policy import Adapt, Policy
 from airflow_oncall.act.situation import Situation
 from airflow_oncall.incident import ActionKind, Decision, Kind, Verdict
@@ -92,7 +92,7 @@ def is_held(decision: Decision) -> bool:
 
 def holding(situation: Situation, policy: Policy, kind: str, verdict: Verdict) -> Hold | None:
     """What would have an action of this kind wait if this were the verdict about it."""
-    return _longest(findings(Proposal(situation, effective_of(situation, policy), kind)), verdict)
+    return _longest(findings(ProposedAction(situation, effective_of(situation, policy), kind)), verdict)
 
 
 def held_by(hold: Hold, decision: Decision) -> Decision:
@@ -131,7 +131,7 @@ class _Weighed:
     economics: Economics
     auto: float
     """The policy's bar, as outcomes may have moved it."""
-    bars: Bars
+    bars: ThresholdsAt
     findings: Sequence[Finding]
 
     @property
@@ -160,7 +160,7 @@ def _weigh(situation: Situation, policy: Effective) -> _Weighed:
     bars = policy.bars(situation.diagnosis.category, kind)
     economics = Economics(_probability(situation, policy, kind), situation.attempts, situation.minutes, policy.costs)
     auto = _adapted(situation, bars.thresholds.auto, policy.policy.adapt)
-    return _Weighed(situation, policy, kind, economics, auto, bars, findings(Proposal(situation, policy, kind)))
+    return _Weighed(situation, policy, kind, economics, auto, bars, findings(ProposedAction(situation, policy, kind)))
 
 
 def _probability(situation: Situation, policy: Effective, kind: str) -> float:

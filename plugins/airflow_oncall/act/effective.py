@@ -35,7 +35,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Bars:
+class ThresholdsAt:
     """The thresholds of a category and action, and where they stand."""
 
     thresholds: Thresholds
@@ -71,19 +71,19 @@ class Effective:
         found = self.rules.get(category)
         return _place(found[1], f"categories.{category}") if found else ""
 
-    def bars(self, category: str, action: str) -> Bars:
+    def bars(self, category: str, action: str) -> ThresholdsAt:
         """Thresholds of an action about a category: the newest override that has some, the category's, the action's, the general ones."""
         rule, of_rule = self.rules.get(category, (None, -1))
         general = max((number for number in self.overrides if self.policy.overrides[number].thresholds), default=-1)
         if rule and rule.thresholds and of_rule >= general:
-            return Bars(rule.thresholds, _place(of_rule, f"categories.{category}.thresholds"))
+            return ThresholdsAt(rule.thresholds, _place(of_rule, f"categories.{category}.thresholds"))
         own = self.policy.overrides[general].thresholds if general >= 0 else None
         if own:
-            return Bars(own, _place(general, "thresholds"))
+            return ThresholdsAt(own, _place(general, "thresholds"))
         of_action = self.policy.actions.get(action)
         if of_action and of_action.thresholds:
-            return Bars(of_action.thresholds, f"actions.{action}.thresholds")
-        return Bars(self.policy.thresholds, "thresholds")
+            return ThresholdsAt(of_action.thresholds, f"actions.{action}.thresholds")
+        return ThresholdsAt(self.policy.thresholds, "thresholds")
 
     def thresholds(self, category: str, action: str) -> Thresholds:
         """As :meth:`bars`, without the place."""

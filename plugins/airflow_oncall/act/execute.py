@@ -12,7 +12,7 @@ What a clear or another write that timed out did is never guessed: it is not sen
 from __future__ import annotations
 
 from airflow_oncall.act import killswitch
-from airflow_oncall.act.actions.base import ActContext, Result, TargetError, done, later, not_yet, overtaken, refused, stopped
+from airflow_oncall.act.actions.base import ActContext, Result, TargetError, done, later, not_yet, overtaken, refused, why_forbidden
 from airflow_oncall.act.actions.registry import UnknownAction, action_type
 from airflow_oncall.errors import AirflowApiError, NotFound
 from airflow_oncall.incident import Action, ActionState, Incident, State
@@ -61,10 +61,10 @@ def _act(context: ActContext) -> Result:
         return done(seen)
     if moved := kind.precondition(context):
         return overtaken(moved)
-    if paused := killswitch.stopped(context.store):
+    if paused := killswitch.why_paused(context.store):
         return not_yet(killswitch.LOOK_AGAIN_SECONDS, paused)
-    if stop := stopped(context):
-        return refused(stop)
+    if forbidden := why_forbidden(context):
+        return refused(forbidden)
     return kind.execute(context)
 
 

@@ -62,7 +62,7 @@ Finding = Refuse | Ask | Hold
 
 
 @dataclass(frozen=True)
-class Proposal:
+class ProposedAction:
     """An action that a guard judges."""
 
     situation: Situation
@@ -115,29 +115,29 @@ def limits_in_force(situation: Situation, policy: Effective, kind: str) -> tuple
     return (*limits_of(policy.budgets, ref, category, kind, in_wave=situation.in_wave), *half_open)
 
 
-def findings(proposal: Proposal) -> list[Finding]:
+def findings(proposal: ProposedAction) -> list[Finding]:
     """What every guard says; empty where nothing stands against the action."""
     return [finding for guard in GUARDS for finding in guard(proposal)]
 
 
-def _own(proposal: Proposal) -> Iterator[Finding]:
+def _own(proposal: ProposedAction) -> Iterator[Finding]:
     if proposal.situation.incident.ref.dag_id in OWN_DAG_IDS:
         yield Refuse("own_dag", "It is a DAG of this system, which never acts on itself.")
 
 
-def _possible(proposal: Proposal) -> Iterator[Finding]:
+def _possible(proposal: ProposedAction) -> Iterator[Finding]:
     if proposal.situation.impossible:
         yield Refuse("action", f"{proposal.kind} cannot be done here: {proposal.situation.impossible}.")
     if proposal.situation.asks:
         yield Ask("action", proposal.situation.asks)
 
 
-def _kill_switch(proposal: Proposal) -> Iterator[Finding]:
-    if proposal.situation.stopped:
-        yield Hold("kill_switch", proposal.situation.stopped, covers=REPAIR | QUESTION)
+def _kill_switch(proposal: ProposedAction) -> Iterator[Finding]:
+    if proposal.situation.why_paused:
+        yield Hold("kill_switch", proposal.situation.why_paused, covers=REPAIR | QUESTION)
 
 
-def _maintenance(proposal: Proposal) -> Iterator[Finding]:
+def _maintenance(proposal: ProposedAction) -> Iterator[Finding]:
     dag_id, at = proposal.situation.incident.ref.dag_id, proposal.situation.moment
     end = maintenance_until(proposal.policy.policy, dag_id, at)
     if end:
@@ -146,7 +146,7 @@ def _maintenance(proposal: Proposal) -> Iterator[Finding]:
         yield Hold("maintenance", reason, (end - at).total_seconds(), REPAIR | QUESTION | TELLING)
 
 
-def _quiet_hours(proposal: Proposal) -> Iterator[Finding]:
+def _quiet_hours(proposal: ProposedAction) -> Iterator[Finding]:
     situation = proposal.situation
     end = quiet_until(proposal.policy.policy.quiet_hours, situation.moment)
     if end and not situation.is_critical and not situation.in_wave:  # of a member, nobody is told by itself
@@ -154,12 +154,12 @@ def _quiet_hours(proposal: Proposal) -> Iterator[Finding]:
         yield Hold("quiet_hours", f"Quiet hours until {_time(end)}: nobody is asked or told", seconds, QUESTION | TELLING)
 
 
-def _backfill(proposal: Proposal) -> Iterator[Finding]:
+def _backfill(proposal: ProposedAction) -> Iterator[Finding]:
     if proposal.situation.has_backfill and proposal.policy.policy.risk.backfill == "wait":
         yield Hold("backfill", "A backfill of the DAG is running", 5 * AGAIN_SECONDS, REPAIR | QUESTION)
 
 
-def _budgets(proposal: Proposal) -> Iterator[Finding]:
+def _budgets(proposal: ProposedAction) -> Iterator[Finding]:
     situation = proposal.situation
     ref, category, in_wave = situation.incident.ref, situation.diagnosis.category, situation.in_wave
     for limit in limits_of(proposal.policy.budgets, ref, category, proposal.kind, in_wave=in_wave):
@@ -183,7 +183,7 @@ def _used_up(limit: Limit, used: Used, situation: Situation) -> Finding:
     return Hold(guard, f"The budget of {what} is used up: it is {limit.most} {unit} ({guard})", max(wait, 1))
 
 
-def _breakers(proposal: Proposal) -> Iterator[Finding]:
+def _breakers(proposal: ProposedAction) -> Iterator[Finding]:
     situation = proposal.situation
     for limit in breakers_of(situation.incident.ref, situation.diagnosis.category, proposal.kind):
         found = _broken(situation, proposal.policy, limit)
@@ -203,25 +203,25 @@ def _broken(situation: Situation, policy: Effective, breaker: Limit) -> Broken |
     return broken(situation.ended.get(breaker.name, ()), policy.policy.breaker, situation.moment)
 
 
-def _always_asked(proposal: Proposal) -> Iterator[Finding]:
+def _always_asked(proposal: ProposedAction) -> Iterator[Finding]:
     place = proposal.policy.asks(proposal.kind)
     if place:
         yield Ask("always_ask", f"A person always decides here ({place})")
 
 
-def _reach(proposal: Proposal) -> Iterator[Finding]:
+def _reach(proposal: ProposedAction) -> Iterator[Finding]:
     most = proposal.policy.policy.risk.downstream
     if proposal.situation.downstream > most:
         yield Ask("risk.downstream", f"More than {most} task instances wait for it")
 
 
-def _age(proposal: Proposal) -> Iterator[Finding]:
+def _age(proposal: ProposedAction) -> Iterator[Finding]:
     most, began = proposal.policy.policy.risk.run_age_hours, proposal.situation.run_began
     if began is not None and proposal.situation.moment - began > timedelta(hours=most):
         yield Ask("risk.run_age_hours", f"Its run is older than {most:g} h")
 
 
-def _changed_code(proposal: Proposal) -> Iterator[Finding]:
+def _changed_code(proposal: ProposedAction) -> Iterator[Finding]:
     if proposal.situation.changed_code and proposal.policy.policy.risk.changed_code == "ask":
         yield Ask("risk.changed_code", "The DAG's code changed since it failed")
 
@@ -230,7 +230,7 @@ def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-GUARDS: tuple[Callable[[Proposal], Iterator[Finding]], ...] = (
+GUARDS: tuple[Callable[[ProposedAction], Iterator[Finding]], ...] = (
     _own,
     _possible,
     _maintenance,

@@ -15,7 +15,7 @@ OFF = frozenset({"", "0", "false", "no", "off", "none"})
 LOOK_AGAIN_SECONDS = 60.0
 
 
-def stopped(store: Store) -> str:
+def why_paused(store: Store) -> str:
     """Why nothing may be repaired now; empty while repairs go on."""
     made = store.switch.get()
     if made:

@@ -78,7 +78,7 @@ class Situation:
     """By the name of the limit, see :func:`airflow_oncall.act.guards.limits_of`."""
     ended: Mapping[str, tuple[Ended, ...]] = field(default_factory=dict)
     """By the name of the breaker, newest first, see :func:`airflow_oncall.act.guards.breakers_of`."""
-    stopped: str = ""
+    why_paused: str = ""
     """Why the kill switch is on; empty while it is off."""
     has_backfill: bool = False
     downstream: int = 0

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from airflow_oncall.act.assignment import LEFT_OUT, Standing, arms_of, standings
+from airflow_oncall.act.assignment import LEFT_OUT, ArmEstimate, arms_of, standings
 from airflow_oncall.act.policy_file import read_policy
 from airflow_oncall.cli.terminal import command, print_json, this_user
 from airflow_oncall.errors import OnCallError
@@ -108,7 +108,7 @@ def _plain(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _print(out: Console, chosen: Sequence[Experiment], found: Mapping[str, Sequence[Standing]], gain: Gain | None) -> None:
+def _print(out: Console, chosen: Sequence[Experiment], found: Mapping[str, Sequence[ArmEstimate]], gain: Gain | None) -> None:
     if not chosen:
         out.print(Text("No experiment is running."))
     for one in chosen:

@@ -13,7 +13,7 @@ from airflow_oncall.store import open_store
 @command
 def pause(args: argparse.Namespace) -> int:
     """``pause``"""
-    open_store().switch.stop(args.user or this_user(), reason_of(args.reason))
+    open_store().switch.pause(args.user or this_user(), reason_of(args.reason))
     print("Repairs and questions are paused; `airflow oncall resume` lets them go on.")
     return 0
 
@@ -22,9 +22,9 @@ def pause(args: argparse.Namespace) -> int:
 def resume(args: argparse.Namespace) -> int:
     """``resume``"""
     store = open_store()
-    ended = store.switch.release(args.user or this_user())
+    ended = store.switch.resume(args.user or this_user())
     print(f"The pause by {ended.by} is over." if ended else "The command line had paused nothing.")
-    still = killswitch.stopped(store)
+    still = killswitch.why_paused(store)
     if still:
         print(f"{still}; delete it in Airflow under Admin, Variables.")
         return 1

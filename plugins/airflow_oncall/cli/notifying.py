@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 
 from airflow_oncall.act.notify.message import trial
-from airflow_oncall.act.notify.sending import NOTIFIER_SECONDS, Message, Result, send_all
+from airflow_oncall.act.notify.sending import NOTIFIER_SECONDS, Message, SendResult, send_all
 from airflow_oncall.act.notify.templates import problems, with_texts
 from airflow_oncall.act.policy import Policy
 from airflow_oncall.act.policy_file import PolicyFile
@@ -43,13 +43,13 @@ def _targets(policy: Policy, route: str | None) -> list[Target]:
     return targets
 
 
-def _sent(targets: list[Target]) -> Iterator[Result]:
+def _sent(targets: list[Target]) -> Iterator[SendResult]:
     api = reachable_api()
     planned = [(target, [Message((), with_texts(trial(target.place, api.base_url if api else "")))]) for target in targets]
     return send_all(planned, NOTIFIER_SECONDS)
 
 
-def _line(result: Result) -> str:
+def _line(result: SendResult) -> str:
     target = result.target
     turn = f"after {target.after} min without an answer" if target.after else "at once"
     if not result.problem:

@@ -74,9 +74,9 @@ def mode(patient: Patient) -> str:
 
     if stop := patient.store.switch.get():
         raise Advice(
-            f"{stop.by} stopped all repairs on {stop.at:%Y-%m-%d %H:%M} UTC: {stop.reason}", "`airflow oncall resume` lets them go on"
+            f"{stop.by} paused all repairs on {stop.at:%Y-%m-%d %H:%M} UTC: {stop.reason}", "`airflow oncall resume` lets them go on"
         )
-    if said := killswitch.stopped(patient.store):
+    if said := killswitch.why_paused(patient.store):
         raise Advice(said, "look under Admin, Variables in Airflow, and whether its secrets backend answers")
     policy = _policy(patient)
     general, place = (policy.mode, "`mode` of policy.yaml") if policy.mode else (conf.mode(), SETTING)

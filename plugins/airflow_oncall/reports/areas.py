@@ -14,7 +14,7 @@ LOW_SUCCESS, MOST_TO_PEOPLE, MANY_UNKNOWN, POORLY_CALIBRATED = 0.5, 0.8, 0.2, 0.
 
 
 @dataclass(frozen=True)
-class Standing:
+class AdviceBasis:
     """What advice rests on."""
 
     opened: int
@@ -28,12 +28,12 @@ class Standing:
     """What people said, by kind."""
 
 
-def advice(standing: Standing) -> list[str]:
+def advice(standing: AdviceBasis) -> list[str]:
     """Most urgent first."""
     return [line for part in (_questions, _repairs, _escalations, _unknown, _flapping, _learning) for line in part(standing)]
 
 
-def _questions(standing: Standing) -> Iterator[str]:
+def _questions(standing: AdviceBasis) -> Iterator[str]:
     if standing.waiting:
         yield (
             f"{standing.waiting} questions have waited for more than 12 hours: are those told who may answer them (routes and approvers "
@@ -43,13 +43,13 @@ def _questions(standing: Standing) -> Iterator[str]:
         yield f"{unanswered} questions were answered by nobody in time; their repairs were not made."
 
 
-def _repairs(standing: Standing) -> Iterator[str]:
+def _repairs(standing: AdviceBasis) -> Iterator[str]:
     for one in standing.handled:
         if one.tried >= ENOUGH and one.helped / one.tried < LOW_SUCCESS:
             yield f"Repairs of {one.category} seldom help ({one.helped} of {one.tried}): raise its threshold or give it another action."
 
 
-def _escalations(standing: Standing) -> Iterator[str]:
+def _escalations(standing: AdviceBasis) -> Iterator[str]:
     for one in sorted(standing.handled, key=lambda one: -one.escalated):
         if one.category not in ("", UNKNOWN) and one.escalated >= ENOUGH and one.escalated / one.decided >= MOST_TO_PEOPLE:
             yield (
@@ -58,14 +58,14 @@ def _escalations(standing: Standing) -> Iterator[str]:
             )
 
 
-def _unknown(standing: Standing) -> Iterator[str]:
+def _unknown(standing: AdviceBasis) -> Iterator[str]:
     number = standing.by_category.get(UNKNOWN, 0)
     if number >= ENOUGH and number / standing.opened >= MANY_UNKNOWN:
         share = number / standing.opened
         yield f"{share:.0%} of the incidents have no known cause: tell it with `airflow oncall feedback`, or add a rule."
 
 
-def _flapping(standing: Standing) -> Iterator[str]:
+def _flapping(standing: AdviceBasis) -> Iterator[str]:
     if standing.flapping:
         most = standing.flapping[0]
         others = f", and so did {len(standing.flapping) - 1} others" if len(standing.flapping) > 1 else ""
@@ -75,7 +75,7 @@ def _flapping(standing: Standing) -> Iterator[str]:
         )
 
 
-def _learning(standing: Standing) -> Iterator[str]:
+def _learning(standing: AdviceBasis) -> Iterator[str]:
     if (error := standing.calibration_error) is not None and error >= POORLY_CALIBRATED:
         yield f"Expected and seen success of actions differ by {error:.0%} on average: train again, or watch the thresholds."
     if standing.opened >= ENOUGH and "category" not in standing.labels:

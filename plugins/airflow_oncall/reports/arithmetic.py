@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from airflow_oncall.act.adaptation import interval
 from airflow_oncall.incident import State
-from airflow_oncall.store.figures import Counted, Opened, Tried
+from airflow_oncall.store.figures import CalibrationCell, Counted, Opened
 
 DIGITS = 4
 
@@ -24,7 +24,7 @@ class Day(NamedTuple):
     escalated: int
 
 
-class Ended(NamedTuple):
+class ActionShare(NamedTuple):
     """How one kind of action ended."""
 
     action: str
@@ -64,23 +64,23 @@ def counts_by(opened: Iterable[Opened], name: str) -> dict[str, int]:
     return {value: number for value, number in counts.most_common() if value}
 
 
-def repair_rate(tried: Sequence[Tried]) -> float | None:
+def repair_rate(tried: Sequence[CalibrationCell]) -> float | None:
     """Of the actions whose end was seen, the share that helped."""
     return share(sum(one.successes for one in tried), sum(one.number for one in tried))
 
 
-def per_action(tried: Iterable[Tried]) -> list[Ended]:
+def per_action(tried: Iterable[CalibrationCell]) -> list[ActionShare]:
     """How the actions of each kind ended, by name."""
     kinds = _sums(tried, "action")
-    return [Ended(action, one.helped, one.tried, *interval(one.helped, one.tried)) for action, one in kinds.items()]
+    return [ActionShare(action, one.helped, one.tried, *interval(one.helped, one.tried)) for action, one in kinds.items()]
 
 
-def per_bin(tried: Iterable[Tried]) -> list[Bin]:
+def per_bin(tried: Iterable[CalibrationCell]) -> list[Bin]:
     """What was expected of actions and what was seen, by probability, the lowest first."""
     return list(_sums(tried, "bin").values())
 
 
-def calibration_error(tried: Iterable[Tried]) -> float:
+def calibration_error(tried: Iterable[CalibrationCell]) -> float:
     """Expected calibration error: by tenths of the probability, the distance of expected and observed, weighted by numbers."""
     bins = per_bin(tried)
     total = sum(one.tried for one in bins)
@@ -103,7 +103,7 @@ def per_day(counted: Counted, first: date, last: date) -> list[Day]:
     return [Day(day, *(counts[day, what] for what in ("opened", "resolved", "self_healed", "escalated"))) for day in days]
 
 
-def _sums(tried: Iterable[Tried], name: str) -> dict[Any, Bin]:
+def _sums(tried: Iterable[CalibrationCell], name: str) -> dict[Any, Bin]:
     sums: dict[Any, Bin] = {}
     for one in tried:
         expected, helped, number = sums.get(getattr(one, name), Bin(0.0, 0, 0))

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from airflow_oncall.reports.areas import Standing, advice
+from airflow_oncall.reports.areas import AdviceBasis, advice
 from airflow_oncall.reports.arithmetic import (
+    ActionShare,
     Day,
-    Ended,
     Minutes,
     calibration_error,
     counts_by,
@@ -62,7 +62,7 @@ class Findings:
     """That clearing once would have run of failures that people were told of instead."""
     minutes_saved: float | None
     """What those would have taken, going by the mean time of a failed try."""
-    actions: list[Ended]
+    actions: list[ActionShare]
     causes: list[Cause]
     noisy: list[Noisy]
     flapping: Sequence[Noisy]
@@ -95,7 +95,7 @@ def _gathered(store: Store, until: datetime, days: int) -> Findings:
     scope = Scope(None, until - timedelta(days=days))
     since, counted, rankings = scope.from_moment, store.figures.counted(scope), store.rankings
     tries, minutes = sum(one.tries for one in counted.told), rankings.minutes_of_a_try(since)
-    standing = Standing(
+    standing = AdviceBasis(
         opened=sum(one.number for one in counted.opened),
         by_category=counts_by(counted.opened, "category"),
         handled=rankings.handled(since),

@@ -28,7 +28,7 @@ class AuditRow(NamedTuple):
     detail: Any
 
 
-class Verified(NamedTuple):
+class AuditCheck(NamedTuple):
     """What a check of the whole log found."""
 
     rows: int
@@ -71,7 +71,7 @@ class AuditLog:
         with transaction(self._engine, reading=True) as connection:
             return str(connection.execute(select(audit_head.c.hash).where(HEAD)).scalar_one())
 
-    def verify(self, known: str = "") -> Verified:
+    def verify(self, known: str = "") -> AuditCheck:
         """Read the whole log, also while others add to it. ``known``: a hash that the log had once, which must still be in it."""
         check = _Check(known)
         for row in self._all(check):
@@ -178,16 +178,16 @@ class _Check:
         self.known = "" if row["hash"] == self.known else self.known
         self.rows, self.before, self.last = self.rows + 1, row["prev_hash"], row
 
-    def result(self, at_the_end: Problem | None, oldest: int) -> Verified:
+    def result(self, at_the_end: Problem | None, oldest: int) -> AuditCheck:
         """What was found, with what only the end of the log tells; ``oldest``: the first row that is there by now."""
         gaps = [gap.problem for gap in self.gaps if not self._was_cut(gap, oldest)]
         found = sorted(filter(None, (self.broken, at_the_end, *gaps, *self.emptied.values())))
         if found:
-            return Verified(self.rows, self.erased, self.head, *found[0])
+            return AuditCheck(self.rows, self.erased, self.head, *found[0])
         if self.known and not self.gaps:
             gone = f"no row has the hash {self.known}: the log was written anew, or that hash is of another store"
-            return Verified(self.rows, self.erased, self.head, None, gone)
-        return Verified(self.rows, self.erased, self.head)
+            return AuditCheck(self.rows, self.erased, self.head, None, gone)
+        return AuditCheck(self.rows, self.erased, self.head)
 
     def _said(self, row: Any, *names: str) -> Mapping[str, Any]:
         """What a row says of the log itself; nothing where somebody else wrote or changed it."""

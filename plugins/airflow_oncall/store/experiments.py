@@ -38,7 +38,7 @@ class Experiment:
     detail: str = ""
 
 
-class Trials(NamedTuple):
+class ArmCounts(NamedTuple):
     """What became of the actions of one arm."""
 
     successes: int = 0
@@ -94,7 +94,7 @@ class Experiments:
         found = self._read(_running, experiments.c.category == category, about)
         return max(found, key=lambda one: bool(one.fingerprint), default=None)
 
-    def trials(self, experiment: Experiment, newest: int | None = None) -> dict[str, Trials]:
+    def trials(self, experiment: Experiment, newest: int | None = None) -> dict[str, ArmCounts]:
         """Of every arm what became of its actions, also of those that a person had to approve; of so many of its newest decisions."""
         with transaction(self._engine, reading=True) as connection:
             return {arm: _trials(connection, experiment, arm, newest) for arm in experiment.arms}
@@ -108,7 +108,7 @@ class Experiments:
 _running = experiments.c.stopped_at.is_(None)
 
 
-def _trials(connection: Connection, experiment: Experiment, arm: str, newest: int | None) -> Trials:
+def _trials(connection: Connection, experiment: Experiment, arm: str, newest: int | None) -> ArmCounts:
     given = (of_an_arm, decisions.c.arm == f"{experiment.name}/{arm}", decisions.c.made_at >= experiment.started_at)
     drawn = select(decisions.c.incident_id, decisions.c.number).where(*given).order_by(decisions.c.made_at.desc()).limit(newest).subquery()
     query = (
@@ -117,7 +117,7 @@ def _trials(connection: Connection, experiment: Experiment, arm: str, newest: in
         .outerjoin(outcomes, outcomes.c.action_id == actions.c.id)
         .group_by(actions.c.state, outcomes.c.kind)
     )
-    found = Trials()
+    found = ArmCounts()
     for row in connection.execute(query):
         field = _field(row.state, row.kind)
         found = found._replace(**{field: getattr(found, field) + row.n})

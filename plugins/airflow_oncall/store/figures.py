@@ -49,7 +49,7 @@ class Told(NamedTuple):
     """That clearing once would have run, of first decisions."""
 
 
-class Tried(NamedTuple):
+class CalibrationCell(NamedTuple):
     """Actions of one kind, of which about the same was expected, and whose end was seen."""
 
     action: str
@@ -108,7 +108,7 @@ class Counted:
     opened_per_day: dict[str, int]
     closed: list[Closed]
     told: list[Told]
-    tried: list[Tried]
+    tried: list[CalibrationCell]
 
 
 Key = tuple[Any, ...]
@@ -139,7 +139,7 @@ class Figures:
             opened_per_day={opened_on: number for (opened_on,), (number, _) in _summed(days, 0).items() if opened_on >= day},
             closed=[Closed(closed_on, state, *numbers) for (closed_on, state), numbers in _summed(days, 1, 2).items() if closed_on],
             told=[Told(*key, *numbers) for key, numbers in sorted(told.items())],
-            tried=[Tried(*key, *numbers) for key, numbers in sorted(tried.items())],
+            tried=[CalibrationCell(*key, *numbers) for key, numbers in sorted(tried.items())],
         )
 
     def _plan(self, connection: Connection, scope: Scope) -> Plan:

@@ -1,4 +1,4 @@
-"""The kill switch as the store keeps it: who stopped all repairs, and why."""
+"""The kill switch as the store keeps it: who paused all repairs, and why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CURSOR = "kill_switch"
 
 
 @dataclass(frozen=True)
-class Stop:
+class Pause:
     """That nothing is to be repaired."""
 
     by: str
@@ -31,15 +31,15 @@ class Switch:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def get(self) -> Stop | None:
-        """Who stopped it; ``None`` while repairs go on."""
+    def get(self) -> Pause | None:
+        """Who paused them; ``None`` while repairs go on."""
         with transaction(self._engine, reading=True) as connection:
             value = connection.execute(select(cursors.c.value).where(cursors.c.name == CURSOR)).scalar()
-        return Stop(value["by"], value["reason"], datetime.fromisoformat(value["at"])) if value else None
+        return Pause(value["by"], value["reason"], datetime.fromisoformat(value["at"])) if value else None
 
-    def stop(self, by: str, reason: str) -> Stop:
-        """Stop all repairs; stopped again, the newest word counts."""
-        made = Stop(by, reason, now())
+    def pause(self, by: str, reason: str) -> Pause:
+        """Pause all repairs; paused again, the newest word counts."""
+        made = Pause(by, reason, now())
         value = {"by": by, "reason": reason, "at": made.at.isoformat()}
         row = upsert(self._engine, cursors).values(name=CURSOR, value=value, updated_at=made.at)
         fresh = {"value": row.excluded.value, "updated_at": row.excluded.updated_at}
@@ -48,12 +48,12 @@ class Switch:
             note(connection, by, "paused", {"reason": reason}, at=made.at)
         return made
 
-    def release(self, by: str) -> Stop | None:
-        """Let repairs go on; what had stopped them, ``None`` when nothing had."""
-        stopped = self.get()
-        if stopped is None:
+    def resume(self, by: str) -> Pause | None:
+        """Let repairs go on; what had paused them, ``None`` when nothing had."""
+        paused = self.get()
+        if paused is None:
             return None
         with transaction(self._engine) as connection:
             connection.execute(delete(cursors).where(cursors.c.name == CURSOR))
-            note(connection, by, "resumed", {"reason": stopped.reason, "paused_by": stopped.by})
-        return stopped
+            note(connection, by, "resumed", {"reason": paused.reason, "paused_by": paused.by})
+        return paused

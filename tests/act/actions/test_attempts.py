@@ -23,11 +23,11 @@ def broker(failed: Scene, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Scen
 
 
 def test_while_the_kill_switch_is_on_no_attempt_is_used_up(broker: Scene, plant: Plant) -> None:
-    broker.store.switch.stop("ann", "")
+    broker.store.switch.pause("ann", "")
     for _ in range(MOST + 1):
         step(broker)
     assert broker.incident.detail.startswith("Repairs are paused by ann")
-    broker.store.switch.release("ann")
+    broker.store.switch.resume("ann")
     assert step(broker).state is ActionState.PLANNED
     assert plant.changes == ["delete first"]
 
@@ -44,7 +44,7 @@ def test_while_airflow_is_busy_no_attempt_is_used_up(broker: Scene, plant: Plant
 
 
 def test_a_wait_that_is_no_attempt_is_told_once(broker: Scene) -> None:
-    broker.store.switch.stop("ann", "")
+    broker.store.switch.pause("ann", "")
     for _ in range(MOST):
         step(broker)
     told = [row["what"] for row in broker.store.reading.history(broker.incident.id)]

@@ -19,7 +19,7 @@ from airflow_oncall.measures import METRICS, after_tick
 from airflow_oncall.reports.arithmetic import calibration_error
 from airflow_oncall.show import metrics
 from airflow_oncall.show.api.app import create_app
-from airflow_oncall.store.figures import Tried
+from airflow_oncall.store.figures import CalibrationCell
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 from airflow_oncall.store.tables import storms
@@ -48,7 +48,7 @@ def samples(text: str) -> dict[str, float]:
 
 def test_metrics_tell_how_things_are(api: Api, story: Story, sqlite_store: Store) -> None:
     story.asked(SHARD)
-    sqlite_store.switch.stop("ada", "the vendor migrates")
+    sqlite_store.switch.pause("ada", "the vendor migrates")
     after_tick(sqlite_store, 1.5)
     answer = api.call("GET", "/metrics")
     assert answer.status_code == 200
@@ -120,8 +120,8 @@ def test_metrics_are_open_where_the_setting_says_so(sqlite_store: Store, monkeyp
 
 
 def test_calibration_error_is_the_weighted_distance_of_expected_and_seen() -> None:
-    sure = Tried("clear_task", 9, successes=9, number=10, expected=9.5, resolved=9, minutes=0)
-    doubtful = Tried("clear_task", 2, successes=6, number=10, expected=2.5, resolved=6, minutes=0)
+    sure = CalibrationCell("clear_task", 9, successes=9, number=10, expected=9.5, resolved=9, minutes=0)
+    doubtful = CalibrationCell("clear_task", 2, successes=6, number=10, expected=2.5, resolved=6, minutes=0)
     assert calibration_error([sure, doubtful]) == pytest.approx((0.5 + 3.5) / 20)
     assert calibration_error([]) == 0
 

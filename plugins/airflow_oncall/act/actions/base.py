@@ -238,7 +238,7 @@ def no_task_instance(context: PlanContext) -> Impossible | None:
     return Impossible(f"it needs a failed task instance; this is about a {context.incident.kind}")
 
 
-def stopped(context: ActContext) -> str:
+def why_forbidden(context: ActContext) -> str:
     """Why nothing may be done any more, though it was decided: people can stop the system until the last moment."""
     ref = context.action.ref
     if context.api.is_paused(ref.dag_id):

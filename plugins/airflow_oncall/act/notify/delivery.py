@@ -23,7 +23,7 @@ from airflow_oncall.act.hours import silent_until
 from airflow_oncall.act.notify.answered import answered, runs_again
 from airflow_oncall.act.notify.message import digest, facts_of
 from airflow_oncall.act.notify.quiet import critical_dags, spared
-from airflow_oncall.act.notify.sending import NOTIFIER_SECONDS, Message, Result, send_all
+from airflow_oncall.act.notify.sending import NOTIFIER_SECONDS, Message, SendResult, send_all
 from airflow_oncall.act.notify.templates import with_texts
 from airflow_oncall.act.policy import Policy
 from airflow_oncall.act.routes import Target, target_at
@@ -150,7 +150,7 @@ class _Round:
             messages.append(Message(rest, with_texts(digest(found, rest[0]))))
         return messages
 
-    def _record(self, result: Result) -> None:
+    def _record(self, result: SendResult) -> None:
         if result.problem:
             self.store.notices.failed(result.message.notices, result.problem, hung=result.hung)
         else:

@@ -32,7 +32,7 @@ class Message(NamedTuple):
     oncall: Mapping[str, Any]
 
 
-class Result(NamedTuple):
+class SendResult(NamedTuple):
     """How a message went; ``problem`` is empty where it was taken."""
 
     target: Target
@@ -78,14 +78,14 @@ def without_answer(target: Target) -> str:
     return f"notifier {target.classpath} gave no answer in {NOTIFIER_SECONDS:.0f} s"
 
 
-def send_all(planned: Sequence[tuple[Target, Sequence[Message]]], seconds: float) -> Iterator[Result]:
+def send_all(planned: Sequence[tuple[Target, Sequence[Message]]], seconds: float) -> Iterator[SendResult]:
     """Send what is planned, all notifiers at once, and say of each message how it went, as soon as that is known.
 
     A notifier begins its next message when whoever asked for results has dealt with the one before: killed at any time,
     at most one message of each went that nobody knows of. One that failed or hung is asked for no more. After
     ``seconds`` no message is begun.
     """
-    results: SimpleQueue[Result | Lane] = SimpleQueue()
+    results: SimpleQueue[SendResult | Lane] = SimpleQueue()
     lanes = {target.place: Lane(target, messages, results) for target, messages in planned}
     ends_at = time.monotonic() + seconds
     for lane in lanes.values():
@@ -96,7 +96,7 @@ def send_all(planned: Sequence[tuple[Target, Sequence[Message]]], seconds: float
             place = news.target.place
             if place not in lanes:  # it was left behind, and answered after all
                 continue
-            if isinstance(news, Result):
+            if isinstance(news, SendResult):
                 yield news
                 lanes[place].go_on.set()
             if isinstance(news, Lane) or news.hung:
@@ -107,7 +107,7 @@ def send_all(planned: Sequence[tuple[Target, Sequence[Message]]], seconds: float
         _leave(lanes)
 
 
-def _news(lanes: Mapping[str, Lane], results: SimpleQueue[Result | Lane]) -> Result | Lane:
+def _news(lanes: Mapping[str, Lane], results: SimpleQueue[SendResult | Lane]) -> SendResult | Lane:
     """The next result, or the lane that has ended; a notifier that is silent for too long is left behind."""
     while True:
         slowest = min(lanes.values(), key=lambda lane: lane.patience)
@@ -126,7 +126,7 @@ def _leave(lanes: Mapping[str, Lane]) -> None:
 class Lane(Thread):
     """One notifier and its messages, one after the other. Nobody waits for it at the end of the process."""
 
-    def __init__(self, target: Target, messages: Sequence[Message], results: SimpleQueue[Result | Lane]) -> None:
+    def __init__(self, target: Target, messages: Sequence[Message], results: SimpleQueue[SendResult | Lane]) -> None:
         super().__init__(name=f"oncall-{target.place}", daemon=True)
         self.target, self._left, self.go_on = target, Event(), Event()
         self._messages, self._results = messages, results
@@ -143,7 +143,7 @@ class Lane(Thread):
             if error is not None:
                 log.warning("%s", problem_of(self.target, error), exc_info=None if isinstance(error, BadSetting) else error)
             self.patience = inf
-            self._results.put(Result(self.target, message, problem_of(self.target, error) if error else ""))
+            self._results.put(SendResult(self.target, message, problem_of(self.target, error) if error else ""))
             if error is not None:
                 break
             self.go_on.wait()
@@ -155,10 +155,10 @@ class Lane(Thread):
         self._left.set()
         self.go_on.set()
 
-    def abandon(self) -> Result:
+    def abandon(self) -> SendResult:
         """Leave it behind: what it is at hangs."""
         self.leave()
-        return Result(self.target, self._now, without_answer(self.target), hung=True)
+        return SendResult(self.target, self._now, without_answer(self.target), hung=True)
 
 
 def problem_with(target: Target, call: Callable[[], object]) -> str:

@@ -11,7 +11,7 @@ from cachetools import TTLCache, cached
 from cachetools.keys import hashkey
 from fastapi import APIRouter, Query
 
-from airflow_oncall.reports.arithmetic import DIGITS, Bin, Ended, counts_by, mean_minutes, per_action, per_bin, per_day, repair_rate
+from airflow_oncall.reports.arithmetic import DIGITS, ActionShare, Bin, counts_by, mean_minutes, per_action, per_bin, per_day, repair_rate
 from airflow_oncall.show.api.auth import Reader
 from airflow_oncall.show.api.schemas import Days, Name, Out
 from airflow_oncall.show.api.store import StoreDep
@@ -130,7 +130,7 @@ def _statistics(store: Store, sight: Sight, days: int, dag_id: str | None) -> St
     )
 
 
-def _success(one: Ended) -> SuccessOut:
+def _success(one: ActionShare) -> SuccessOut:
     ends = {"low": round(one.low, DIGITS), "high": round(one.high, DIGITS)}
     return SuccessOut(action=one.action, successes=one.helped, failures=one.tried - one.helped, **ends)
 

@@ -86,9 +86,9 @@ def get_switch(access: Reader, store: StoreDep) -> SwitchOut:
 def put_switch(access: Steerer, store: StoreDep, wanted: SwitchIn) -> SwitchOut:
     """Pause all repairs and questions, or let them go on."""
     if wanted.paused:
-        store.switch.stop(access.name, reason_of(wanted.reason))
+        store.switch.pause(access.name, reason_of(wanted.reason))
     else:
-        store.switch.release(access.name)
+        store.switch.resume(access.name)
     paused = pause_of(store)
     if paused and not wanted.paused:
         raise ApiError(409, "paused_by_variable", f"{paused.reason}; delete it in Airflow under Admin, Variables")
@@ -100,7 +100,7 @@ def pause_of(store: Store) -> PauseOut | None:
     made = store.switch.get()
     if made:
         return PauseOut(since=made.at, by=made.by, reason=made.reason)
-    said = killswitch.stopped(store)
+    said = killswitch.why_paused(store)
     return PauseOut(since=None, by=f"Variable {killswitch.VARIABLE}", reason=said) if said else None
 
 
