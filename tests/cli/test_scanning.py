@@ -79,7 +79,7 @@ def test_scan_takes_the_kinds_by_the_names_of_sources_yaml_and_by_short_ones(own
 
 def test_scan_of_a_folder_says_how_its_files_are_named(log: Path, oncall: Run, capsys: Output) -> None:
     assert oncall("scan", str(log.parent)) == 1
-    assert f"it is a folder; name the files in it, e.g. '{log.parent}/*.log'" in capsys.readouterr().err
+    assert f"is a folder; name the files in it, e.g. '{log.parent}/*.log'" in capsys.readouterr().err
     assert oncall("scan", f"{log.parent}/*.log") == 0
 
 

@@ -227,6 +227,11 @@ def test_no_such_file_at_all_says_how_the_path_reads(tmp_path: Path) -> None:
         poller(tmp_path / "nowhere" / "*.log").poll()
 
 
+def test_a_folder_is_no_file_and_the_way_out_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SourceFailed, match=rf"'{tmp_path}' is a folder; name the files in it, e.g. '{tmp_path}/\*.log'"):
+        poller(tmp_path).poll()
+
+
 def test_binary_is_left_out_and_told(log: Path) -> None:
     (log.parent / "core.log").write_bytes(b"ERROR: x\n" + random.Random(7).randbytes(100_000) + b"\nERROR: y\n")
     quiet(log.parent / "core.log")

@@ -122,8 +122,6 @@ def _source(kind: str, path: str) -> LogSource:
     """The source of this kind on ``path``, from its beginning."""
     from airflow_oncall.capture.logs.configured import settings_class
 
-    if kind == "files" and Path(path).is_dir():
-        raise BadDataFile(path, f"it is a folder; name the files in it, e.g. {str(Path(path) / '*.log')!r}")
     settings = settings_class(kind)
     wanted = {"kind": kind, "path": path, "start": "start", "begin": "start", "settle_seconds": 0}
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -120,7 +121,7 @@ class FileSource:
         before, problems = progress(self.name, cursor), list[str]()
         found = find(self.path, before.files, problems)
         if not found and not problems and not before.files:
-            raise SourceFailed(f"source {self.name!r}: no file is called {self.path!r}; correct its path, or create the file")
+            raise SourceFailed(f"source {self.name!r}: {_why_none(self.path)}")
         work = match(found, before)
         problems += work.problems
         places = {place.key: place for place in [*work.kept, *(place for _, place, _ in work.todo)]}
@@ -195,3 +196,9 @@ class FileSource:
             severity=signature.severity,
             identifiers=written_for(place.path),
         )
+
+
+def _why_none(path: str) -> str:
+    if Path(path).is_dir():
+        return f"{path!r} is a folder; name the files in it, e.g. {str(Path(path) / '*.log')!r}"
+    return f"no file is called {path!r}; correct its path, or create the file"
