@@ -158,7 +158,9 @@ class Reader:
             self.driver.save_screenshot(str(self.pictures / f"{name}.png"))
 
     def serious_violations(self, axe: str, root: str) -> list[Any]:
-        """What axe-core holds serious or critical below an element; ``axe``: its source."""
+        """What axe-core holds serious or critical below an element; ``axe``: its source, without which nothing is looked at."""
+        if not axe:
+            return []
         found = json.loads(self.driver.execute_async_script(_CHECKED, axe, root))
         return [one for one in found if one["impact"] in SERIOUS]
 

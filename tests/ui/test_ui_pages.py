@@ -64,6 +64,14 @@ return [page.scrollWidth - page.clientWidth, [...page.querySelectorAll("td")].ma
 """
 
 
+def test_axe_core_finds_what_is_wrong_with_a_page(reader: Reader, axe_or_why_not: tuple[str, str]) -> None:
+    source, why_not = axe_or_why_not
+    if not source:
+        pytest.skip(f"no page is checked for accessibility, axe-core cannot be had: {why_not}")
+    reader.driver.get("data:text/html,<main><button></button></main>")
+    assert [one["id"] for one in reader.serious_violations(source, "main")] == ["button-name"]
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_shows_what_it_is_for_to_everybody(name: str, theme: str, reader: Reader, world: World, axe: str) -> None:
