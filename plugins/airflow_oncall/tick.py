@@ -207,7 +207,7 @@ class Tick:
         standing = verify.look(self.api, incident)
         if verify.newer_failure(self.store, incident, standing):
             return self._again(incident)
-        over = f"it is {standing.state}" if standing.state in ENDED else verify.is_closed_with_a_later_try(incident, standing)
+        over = f"it is {standing.state}" if standing.state in ENDED else verify.why_over(incident, standing)
         if over:
             return self._close(incident, over)
         if standing.state == "failed":
@@ -306,7 +306,7 @@ class Tick:
         standing = verify.look(self.api, incident)
         if verify.newer_failure(self.store, incident, standing):
             incident = self._again(incident)
-        over = verify.is_closed_with_a_later_try(incident, standing)
+        over = verify.why_over(incident, standing)
         if over:
             return self._close(incident, over)
         decision = self.store.reading.decision(incident.id)

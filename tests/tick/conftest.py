@@ -10,6 +10,7 @@ from tests.simulated_airflow import SimulatedAirflow
 from tests.tick.scene import Scene, airflow, asked, failed
 from tests.tick.storm_scene import StormPager, StormScene
 
+from airflow_oncall.incident import StormState
 from airflow_oncall.store.sql import Store
 
 __all__ = ["airflow", "asked", "failed", "scene"]
@@ -42,3 +43,15 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     specs = [{"classpath": f"{StormPager.__module__}.StormPager"}]
     monkeypatch.setenv("AIRFLOW__ONCALL__ESCALATION_NOTIFIERS", json.dumps(specs))
     return StormPager.told
+
+
+@pytest.fixture
+def handed_over(storm: StormScene) -> StormScene:
+    """Two probes failed, and people were asked about a last one."""
+    storm.strike(8)
+    storm.tick()
+    for _ in range(2):
+        storm.run_what_waits(fails="connection reset")
+        storm.ticks(2)
+    assert (storm.storm.state, len(storm.questions)) == (StormState.ESCALATED, 1)
+    return storm

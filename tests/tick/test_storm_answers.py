@@ -14,18 +14,6 @@ from airflow_oncall.incident import State, StormState
 
 
 @pytest.fixture
-def handed_over(storm: StormScene) -> StormScene:
-    """Two probes failed, and people were asked about a last one."""
-    storm.strike(8)
-    storm.tick()
-    for _ in range(2):
-        storm.run_what_waits(fails="connection reset")
-        storm.ticks(2)
-    assert (storm.storm.state, len(storm.questions)) == (StormState.ESCALATED, 1)
-    return storm
-
-
-@pytest.fixture
 def asking(storm: StormScene) -> StormScene:
     """Four members were repaired; eight of another DAG want a person's word, and one of those is asked about."""
     storm.strike(4, "nightly")

@@ -64,7 +64,7 @@ def newer_failure(store: Store, incident: Incident, standing: Standing) -> bool:
     return fresh is not None and fresh.try_number > incident.try_number
 
 
-def is_closed_with_a_later_try(incident: Incident, standing: Standing) -> str:
+def why_over(incident: Incident, standing: Standing) -> str:
     """Why nothing is left to do, or nothing: what failed last belongs to an incident that was closed. See :func:`newer_failure` first."""
     if standing.state != "failed" or standing.try_number <= incident.try_number:
         return ""
@@ -102,7 +102,7 @@ def verify(store: Store, api: AirflowApi, incident: Incident, standing: Standing
     if standing.state == "failed" and action is not None and _a_later_failure(store, incident, action):
         kind = _failed_again(store, incident, action) if ours else OutcomeKind.SUPERSEDED
         return _end(store, incident, action, kind, standing, State.OPEN, f"failed again at try {standing.try_number} ({kind})")
-    over = is_closed_with_a_later_try(incident, standing)
+    over = why_over(incident, standing)
     if over:
         return _end(store, incident, action, OutcomeKind.SUPERSEDED, standing, State.CLOSED, over)
     if standing.state == "failed":
@@ -132,7 +132,7 @@ def follow(store: Store, incident: Incident, standing: Standing) -> Incident:
         return _end(store, incident, None, OutcomeKind.SUCCESS, standing, State.RESOLVED, detail)
     if standing.state == "gone" or standing.state in _ENDED_OTHERWISE:
         return _end(store, incident, None, OutcomeKind.SUPERSEDED, standing, State.CLOSED, f"it is {standing.state}")
-    over = is_closed_with_a_later_try(incident, standing)
+    over = why_over(incident, standing)
     if over:
         return _end(store, incident, None, OutcomeKind.SUPERSEDED, standing, State.CLOSED, over)
     if now() - incident.updated_at > KEEP_FOLLOWING:

@@ -51,6 +51,13 @@ def mended(scene: Scene) -> None:
     scene.store.ledger.closed_by_hand(scene.claimed(), "ann", "mended")
 
 
+def mended_in_time(scene: Scene, clock: MovedClock) -> None:
+    """It is mended before anybody is told again, and whatever is to be told of that is."""
+    mended(scene)
+    pass_time(scene, clock, 5)
+    pass_time(scene, clock, 5)
+
+
 # raising
 
 
@@ -138,9 +145,7 @@ def test_who_was_perhaps_told_is_told_how_it_ended(bug: Scene, heard: Heard, clo
     Phone.hanging.add("ann")
     bug.tick()
     Phone.hanging.clear()
-    mended(bug)
-    pass_time(bug, clock, 5)
-    pass_time(bug, clock, 5)
+    mended_in_time(bug, clock)
     assert [(oncall["key"], oncall["action"]) for _, oncall in heard] == [("oncall-1", "resolve")]
 
 
@@ -148,9 +153,7 @@ def test_who_was_not_told_is_not_told_how_it_ended(bug: Scene, heard: Heard, clo
     Phone.raising.add("ann")
     bug.tick()
     Phone.raising.clear()
-    mended(bug)
-    pass_time(bug, clock, 5)
-    pass_time(bug, clock, 5)
+    mended_in_time(bug, clock)
     assert heard == []
 
 
@@ -161,9 +164,7 @@ def test_a_worker_that_dies_before_it_writes_down_that_people_were_told_has_them
         dying.setattr(Notices, "told", lambda *_: sys.exit())
         with pytest.raises(SystemExit):
             bug.tick()
-    mended(bug)
-    pass_time(bug, clock, 5)
-    pass_time(bug, clock, 5)
+    mended_in_time(bug, clock)
     assert [(oncall["key"], oncall["action"]) for _, oncall in heard] == [("oncall-1", "trigger"), ("oncall-1", "resolve")]
 
 
