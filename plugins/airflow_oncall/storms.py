@@ -4,7 +4,8 @@
  2 hold     a diagnosed incident whose cause (category and shared resource) many others have, or a storm already has, is held
  3 probe    one member goes the ordinary way: decided, asked about or repaired, followed to its end
  4 release  the probe ran and succeeded: waves follow, each larger than the one before, within the hour's budget, by ordinary decisions
- 5 wait     the probe, or half a wave, failed again: what is left of the wave is held again, the next probe comes later
+ 5 wait     the probe, or half a wave, failed again: what is left of the wave is held again, the next probe comes later; a probe whose
+    own text forbids a repair says nothing of members with another text, so one of those goes ahead
  6 hand over  too many probes failed: people are told once and asked once, about the storm; what they approve probes again, and when
     that fails, too, they are told and asked anew
  7 one question, one answer: it holds for every member that would be asked about; meanwhile those are held
@@ -224,7 +225,7 @@ class StormWatch:
         elif probe.storm_id != storm.id or probe.state is State.HELD:
             self._failed(storm, f"the probe (incident {probe.id}) failed again")
         elif probe.state is State.ESCALATED:
-            self.store.storms.move(storm, StormState.ESCALATED, probe.detail, PACE)
+            self._left_to_people(storm, probe)
         elif probe.state is State.OBSERVED:
             self._observed(storm)
 
@@ -235,6 +236,17 @@ class StormWatch:
             self._choose(storm)
         else:
             self._release(storm, self.store.storms.progress(storm))
+
+    def _left_to_people(self, storm: Storm, probe: Incident) -> None:
+        """The storm is a person's, too, unless only the probe's own text spoke against a repair: then one with another text is next."""
+        decision = self.store.reading.decision(probe.id)
+        was_tried = decision is None or decision.verdict is not Verdict.ESCALATE
+        may_probe = not was_tried and storm.probes < self.judgement.policy.storms.most_probes
+        other = self._candidate(storm, with_other_text=True)[1] if may_probe else None
+        if other:
+            self._send_ahead(storm, other)
+        else:
+            self.store.storms.move(storm, StormState.ESCALATED, probe.detail, PACE)
 
     def _outcome(self, storm: Storm, probe: Incident) -> Outcome | None:
         """How the probe ended since it was chosen."""
@@ -288,16 +300,19 @@ class StormWatch:
     def _choose(self, storm: Storm) -> None:
         found = self._candidate(storm)[1]
         if found:
-            detail = f"probe {storm.probes + 1} is incident {found.id} ({found.ref})"
-            self.store.storms.probe(storm, found.id, StormState.PROBING, detail)
+            self._send_ahead(storm, found)
         elif self.store.storms.progress(storm).is_over:
             self.store.storms.move(storm, StormState.CLOSED, "every member has ended")
 
-    def _candidate(self, storm: Storm) -> tuple[int, Incident | None]:
-        """How fit the fittest held member is for a probe, and which that is."""
+    def _send_ahead(self, storm: Storm, probe: Incident) -> None:
+        detail = f"probe {storm.probes + 1} is incident {probe.id} ({probe.ref})"
+        self.store.storms.probe(storm, probe.id, StormState.PROBING, detail)
+
+    def _candidate(self, storm: Storm, *, with_other_text: bool = False) -> tuple[int, Incident | None]:
+        """How fit the fittest held member is for a probe, and which that is; with another text than those that are a person's."""
         best: tuple[int, Incident | None] = (UNFIT, None)
         resting = self._resting(storm)
-        for one in self.store.storms.candidates(storm, CANDIDATES, resting):
+        for one in self.store.storms.candidates(storm, CANDIDATES, resting, with_other_text=with_other_text):
             fitness = self._fitness(one, resting)
             if best[1] is None or fitness < best[0]:
                 best = fitness, one

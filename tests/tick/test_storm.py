@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,8 @@ from airflow_oncall.act.policy import Match, Override
 from airflow_oncall.incident import ActionState, State, StormState, TaskRef, Verdict
 from airflow_oncall.store.ledger import LostClaim
 from airflow_oncall.storms import StormWatch
+
+ROLE_MISSING = replace(DATABASE_DOWN, transient=False, transient_probability=0.02)
 
 # the probe
 
@@ -199,6 +202,33 @@ def test_texts_that_differ_are_one_storm_where_one_resource_is_the_cause(storm: 
     storm.tick()
     assert len(storm.cleared) == 1
     assert [(one.cause, one.members) for one in storm.store.storms.open()] == [("database_connectivity at db1:5432", 14)]
+
+
+def test_a_probe_whose_own_text_forbids_a_repair_says_nothing_of_members_with_another_text(
+    storm: StormScene, told: list[dict[str, Any]]
+) -> None:
+    storm.brain.knows = {"role etl is missing": ROLE_MISSING, "db1": DATABASE_DOWN}
+    storm.strike(6, "nightly", "role etl is missing")
+    storm.strike(8, "hourly", "timeout while connecting to db1")
+    storm.ticks(3)
+    assert [ref.dag_id for ref in storm.cleared] == ["hourly"]
+    assert (storm.storm.state, storm.storm.probes, storm.states) == (StormState.PROBING, 2, {"escalated": 1, "held": 12, "verifying": 1})
+    storm.weather()
+    assert storm.states == {"resolved": 8, "escalated": 6}
+    assert {ref.dag_id for ref in storm.cleared} == {"hourly"}
+    storm.ticks(1)
+    assert [one["reasons"][1] for one in told] == [
+        "This database_connectivity is permanent: a re-run does not mend it.",
+        "over: 8 of 14 members have ended, 6 are left to people",
+    ]
+
+
+def test_a_storm_of_one_text_that_forbids_a_repair_is_a_person_s_at_its_first_probe(storm: StormScene, told: list[dict[str, Any]]) -> None:
+    storm.brain.says = ROLE_MISSING
+    storm.strike(9, "nightly", "role etl is missing")
+    storm.ticks(5)
+    assert (storm.storm.state, storm.storm.probes, storm.cleared) == (StormState.ESCALATED, 1, [])
+    assert len(told) == 1
 
 
 def test_failures_that_all_read_differently_are_understood_before_one_of_them_is_repaired(storm: StormScene) -> None:

@@ -199,11 +199,16 @@ class Storms:
         newest = rows(self._engine, query.order_by(audit.c.id.desc()).limit(1))
         return {storm.answered_by, *(newest[0]["detail"].get("known_as", ()) if newest else ())}
 
-    def candidates(self, storm: Storm, limit: int, resting: Collection[str] = ()) -> list[Incident]:
-        """Held members that could be the probe, one a task: those of which least was tried come first, but of resting DAGs last."""
+    def candidates(self, storm: Storm, limit: int, resting: Collection[str] = (), *, with_other_text: bool = False) -> list[Incident]:
+        """Held members that could be the probe, one a task: those of which least was tried come first, but of resting DAGs last.
+
+        ``with_other_text``: none that has the fingerprint of a member that is a person's.
+        """
+        theirs = select(incidents.c.fingerprint).where(incidents.c.storm_id == storm.id, incidents.c.state == str(State.ESCALATED))
+        which = [incidents.c.fingerprint.not_in(theirs)] if with_other_text else []
         order = (incidents.c.dag_id.in_(resting), incidents.c.decisions, incidents.c.id)
         place = func.row_number().over(partition_by=(incidents.c.dag_id, incidents.c.task_id), order_by=order)
-        ranked = select(incidents.c.id, place.label("place")).where(self._held(storm)).subquery()
+        ranked = select(incidents.c.id, place.label("place")).where(self._held(storm, *which)).subquery()
         best = select(ranked.c.id).where(ranked.c.place == 1)
         found = rows(self._engine, select(incidents).where(incidents.c.id.in_(best)).order_by(*order).limit(limit))
         return [incident_of(row) for row in found]
