@@ -18,7 +18,7 @@ PACKAGE = PLUGINS / "airflow_oncall"
 
 NOUNS, MEMORY, STAGES, COMPOSITION = range(4)
 RING = {
-    **dict.fromkeys(("incident", "errors", "conf", "macros", "aside"), NOUNS),
+    **dict.fromkeys(("incident", "errors", "conf", "macros", "aside", "inert"), NOUNS),
     **dict.fromkeys(("store", "rest", "tasklog", "connections", "datafile", "regexes", "telemetry"), MEMORY),
     **dict.fromkeys(("capture", "triage", "act", "learn"), STAGES),
     **dict.fromkeys(("show", "cli", "dags", "bundle", "provider_info", "tick", "judgement", "brain", "__main__"), COMPOSITION),

@@ -100,7 +100,7 @@ class Situations:
             return declared
         experiment = self._store.experiments.running(category, incident.fingerprint)
         if experiment:
-            results = self._store.experiments.trials(experiment, DRAWN_FROM) if experiment.assignment == THOMPSON else {}
+            results = self._store.experiments.counts(experiment, DRAWN_FROM) if experiment.assignment == THOMPSON else {}
             draw = assignment.experimental(experiment, incident.ref.key, rule, results)
         else:
             critical = declared.is_critical

@@ -94,7 +94,7 @@ def test_results_rank_the_arms(laboratory: Store, oncall: Run, capsys: pytest.Ca
     capsys.readouterr()
     assert oncall("experiments", "results", "reach", "--format", "json") == 0
     first, second = json.loads(capsys.readouterr().out)["reach"]
-    assert (first["arm"], first["trials"]["successes"], second["trials"]["successes"]) == ("clear_task", 3, 0)
+    assert (first["arm"], first["counts"]["successes"], second["counts"]["successes"]) == ("clear_task", 3, 0)
     assert first["best"] > second["best"]
     assert oncall("experiments", "results") == 0
     assert "reach: network_connectivity" in capsys.readouterr().out

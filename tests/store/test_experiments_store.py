@@ -98,16 +98,16 @@ def test_trials_are_counted_by_arm_and_end(store: Store, running: Experiment) ->
         ended(store, "reach/clear_task", kind)
     planned(store, "reach/clear_downstream")
     planned(store, "reach/clear_downstream", Verdict.ASK, State.ASKED)
-    assert store.experiments.trials(running) == {"clear_task": ArmCounts(2, 2, 0, 1), "clear_downstream": ArmCounts(0, 0, 2, 0)}
+    assert store.experiments.counts(running) == {"clear_task": ArmCounts(2, 2, 0, 1), "clear_downstream": ArmCounts(0, 0, 2, 0)}
 
 
 def test_of_a_long_experiment_the_newest_decisions_of_each_arm_can_be_counted(store: Store, running: Experiment) -> None:
     for kind in (OutcomeKind.FAILED_SAME, OutcomeKind.SUCCESS, OutcomeKind.SUCCESS):
         ended(store, "reach/clear_task", kind)
     ended(store, "reach/clear_downstream", OutcomeKind.FAILED_SAME)
-    assert store.experiments.trials(running, newest=2) == {"clear_task": ArmCounts(2, 0), "clear_downstream": ArmCounts(0, 1)}
+    assert store.experiments.counts(running, newest=2) == {"clear_task": ArmCounts(2, 0), "clear_downstream": ArmCounts(0, 1)}
 
 
 def test_decisions_of_other_experiments_are_not_counted(store: Store, running: Experiment) -> None:
     ended(store, "other/clear_task", OutcomeKind.SUCCESS)
-    assert set(store.experiments.trials(running).values()) == {ArmCounts()}
+    assert set(store.experiments.counts(running).values()) == {ArmCounts()}

@@ -44,7 +44,7 @@ class ArmEstimate(NamedTuple):
     """An arm and what is known of its chance: the mean and the middle 95 % of its Beta posterior, and P(it is the best)."""
 
     arm: str
-    trials: ArmCounts
+    counts: ArmCounts
     mean: float
     low: float
     high: float
@@ -104,11 +104,11 @@ def held_out(incident: Incident, category: str, kind: str, found: Effective, *, 
 
 def standings(results: Mapping[str, ArmCounts]) -> list[ArmEstimate]:
     """What is known of each arm, from a uniform prior; the most promising first."""
-    samples = {arm: _sample(trials, number) for number, (arm, trials) in enumerate(results.items())}
+    samples = {arm: _sample(counts, number) for number, (arm, counts) in enumerate(results.items())}
     wins = dict.fromkeys(samples, 0)
     for drawn in zip(*samples.values(), strict=True):
         wins[max(zip(drawn, samples, strict=True))[1]] += 1
-    found = [ArmEstimate(arm, trials, *_middle(samples[arm]), wins[arm] / DRAWS) for arm, trials in results.items()]
+    found = [ArmEstimate(arm, counts, *_middle(samples[arm]), wins[arm] / DRAWS) for arm, counts in results.items()]
     return sorted(found, key=lambda one: -one.mean)
 
 
@@ -122,13 +122,13 @@ def _share(*words: str) -> float:
     return int.from_bytes(hashlib.sha256("\0".join(words).encode()).digest()[:8], "big") / 2**64
 
 
-def _posterior(rng: Random, trials: ArmCounts) -> float:
-    return rng.betavariate(1 + trials.successes, 1 + trials.failures)
+def _posterior(rng: Random, counts: ArmCounts) -> float:
+    return rng.betavariate(1 + counts.successes, 1 + counts.failures)
 
 
-def _sample(trials: ArmCounts, seed: int) -> list[float]:
+def _sample(counts: ArmCounts, seed: int) -> list[float]:
     rng = Random(seed)  # noqa: S311  # chance, no secret
-    return [_posterior(rng, trials) for _ in range(DRAWS)]
+    return [_posterior(rng, counts) for _ in range(DRAWS)]
 
 
 def _middle(sample: Sequence[float]) -> tuple[float, float, float]:

@@ -70,7 +70,7 @@ def results(args: argparse.Namespace) -> int:
     """``experiments results``"""
     store = open_store()
     chosen = [_named(store, args.name)] if args.name else [one for one in store.experiments.all() if one.stopped_at is None]
-    found = {one.name: standings(store.experiments.trials(one)) for one in chosen}
+    found = {one.name: standings(store.experiments.counts(one)) for one in chosen}
     gain = None if args.name else gain_of(store)
     if args.format == "json":
         shown = {name: [_plain(one) for one in ranked] for name, ranked in found.items()}
@@ -114,7 +114,7 @@ def _print(out: Console, chosen: Sequence[Experiment], found: Mapping[str, Seque
     for one in chosen:
         table = Table("arm", "helped", "did not", "under way", "not done", "helps (95 %)", "the best", title=f"{one.name}: {one.category}")
         for arm in found[one.name]:
-            done = (arm.trials.successes, arm.trials.failures, arm.trials.under_way, arm.trials.not_done)
+            done = (arm.counts.successes, arm.counts.failures, arm.counts.under_way, arm.counts.not_done)
             table.add_row(arm.arm, *map(str, done), f"{arm.mean:.0%} ({arm.low:.0%} to {arm.high:.0%})", f"{arm.best:.0%}")
         out.print(table)
     if gain:
@@ -126,8 +126,8 @@ def _print(out: Console, chosen: Sequence[Experiment], found: Mapping[str, Seque
 def _told(gain: Gain) -> list[str]:
     hours = LEFT_OUT.total_seconds() / 3600
     lines = [
-        f"{name}: {trials.successes} of {trials.successes + trials.failures} succeeded within {hours:g} h"
-        for name, trials in (("repaired", gain.repaired), ("left out", gain.left_out))
+        f"{name}: {counts.successes} of {counts.successes + counts.failures} succeeded within {hours:g} h"
+        for name, counts in (("repaired", gain.repaired), ("left out", gain.left_out))
     ]
     took = [f"{name.replace('_', ' ')} {minutes:g} min" for name, minutes in gain.minutes.items() if minutes is not None]
     found = gain.difference

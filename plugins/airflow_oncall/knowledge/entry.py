@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from airflow_oncall.act.policy import ActionName, Category
 from airflow_oncall.capture.redact import redact
 from airflow_oncall.errors import OnCallError
+from airflow_oncall.inert import inert
 
 NAME = r"[a-z0-9][a-z0-9._-]{0,99}"
 PATTERN_CHARACTERS, TEXT_CHARACTERS = 500, 4_000
@@ -23,7 +23,6 @@ _PATTERN_MEMORY = 1 << 20
 """Bytes that a pattern may need; a count of a count of a count needs more."""
 _CALM = "INFO - Task started at 12:30:45.678, 100 rows were read in 2 s; exited with return code 0. Done"
 """What a log says when nothing failed; a pattern that fits it would fit every failure, too."""
-_DIRECTIONS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class BadEntry(OnCallError):
@@ -31,11 +30,10 @@ class BadEntry(OnCallError):
 
 
 def _clean(value: object) -> object:
-    """Text without secrets, control characters and what turns the direction of writing round."""
+    """Text without secrets, and :func:`~airflow_oncall.inert.inert`."""
     if not isinstance(value, str):
         return value
-    text = redact(_DIRECTIONS.sub("", value.replace("\r\n", "\n")), TEXT_CHARACTERS)
-    return "".join(one for one in text if one in "\n\t" or unicodedata.category(one) != "Cc").strip()
+    return redact(inert(value, len(value)), TEXT_CHARACTERS).strip()
 
 
 def _harmless(text: str) -> str:

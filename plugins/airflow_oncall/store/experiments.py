@@ -94,7 +94,7 @@ class Experiments:
         found = self._read(_running, experiments.c.category == category, about)
         return max(found, key=lambda one: bool(one.fingerprint), default=None)
 
-    def trials(self, experiment: Experiment, newest: int | None = None) -> dict[str, ArmCounts]:
+    def counts(self, experiment: Experiment, newest: int | None = None) -> dict[str, ArmCounts]:
         """Of every arm what became of its actions, also of those that a person had to approve; of so many of its newest decisions."""
         with transaction(self._engine, reading=True) as connection:
             return {arm: _trials(connection, experiment, arm, newest) for arm in experiment.arms}

@@ -6,13 +6,13 @@ Its words are shown to people as a suggestion and nothing else: the category is 
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from airflow_oncall.incident import CATEGORIES, UNKNOWN
+from airflow_oncall.inert import inert
 
 EVIDENCE_CHARACTERS = 6_000
 EXPLANATION_CHARACTERS, STEP_CHARACTERS, MOST_STEPS = 1_000, 300, 5
@@ -34,11 +34,7 @@ def _category(value: str) -> str:
 
 
 def _visible(value: object, limit: int = EXPLANATION_CHARACTERS) -> object:
-    """Text without control characters and without what turns the direction of writing round, cut to a length."""
-    if not isinstance(value, str):
-        return value
-    kept = (one for one in value if one == "\n" or not unicodedata.category(one).startswith("C"))
-    return "".join(kept).strip()[:limit]
+    return inert(value.strip(), limit).strip() if isinstance(value, str) else value
 
 
 def _steps(value: object) -> object:

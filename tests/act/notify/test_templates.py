@@ -9,7 +9,7 @@ import pytest
 from airflow_oncall import conf
 from airflow_oncall.act.notify.message import EMPTY, SAMPLES, digest, trial
 from airflow_oncall.act.notify.templates import BODY_CHARACTERS, problems, with_texts
-from airflow_oncall.act.notify.text import inert, one_line
+from airflow_oncall.inert import inert, one_line
 from airflow_oncall.store.notices import Notice, Occasion
 
 ASKED, ESCALATED, RESOLVED = SAMPLES[:3]
@@ -126,6 +126,7 @@ def test_values_are_escaped_in_html(own: Path) -> None:
         ("half \ud800 a pair", "half  a pair"),
         ("two\r\nlines\u2028three", "two\nlines\nthree"),
         ("tab\tstays", "tab\tstays"),
+        ("hidden \U000e0041\U000e0042words", "hidden words"),
     ],
 )
 def test_what_a_screen_would_act_on_is_taken_out(text: str, plain: str) -> None:

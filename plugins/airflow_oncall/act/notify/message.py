@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from airflow_oncall.act.approval import APPROVAL_DAG, QUESTION_TASK, link
-from airflow_oncall.act.notify.text import inert, one_line
 from airflow_oncall.act.storm_text import facts_of_storm
 from airflow_oncall.incident import Decision, Diagnosis, Incident
+from airflow_oncall.inert import inert, one_line
 from airflow_oncall.store.notices import Notice, Occasion
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store

@@ -17,8 +17,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from airflow_oncall import conf
 from airflow_oncall.act.notify.message import SAMPLES
-from airflow_oncall.act.notify.text import inert, one_line
 from airflow_oncall.errors import BadDataFile
+from airflow_oncall.inert import inert, one_line
 
 log = logging.getLogger(__name__)
 

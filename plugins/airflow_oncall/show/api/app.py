@@ -10,6 +10,7 @@ from airflow_oncall import __version__, conf
 from airflow_oncall.show.api import (
     analysis,
     errors,
+    experiments,
     incidents,
     knowledge,
     models,
@@ -20,7 +21,6 @@ from airflow_oncall.show.api import (
     statistics,
     steering,
     storms,
-    trials,
 )
 from airflow_oncall.show.api.auth import Access, same_origin
 from airflow_oncall.show.api.limits import BodyLimit
@@ -31,7 +31,7 @@ DESCRIPTION = (
     "Sign in as for Airflow's own API, with the UI's cookie or a bearer token of `POST /auth/token`; Airflow's auth manager "
     "decides what you may see and do. Lists give pages, newest first: pass `next_cursor` on as `cursor`."
 )
-NOUNS = (incidents, outside, storms, statistics, records, knowledge, models, trials, policy, analysis, steering)
+NOUNS = (incidents, outside, storms, statistics, records, knowledge, models, experiments, policy, analysis, steering)
 """Each has a ``router``."""
 
 

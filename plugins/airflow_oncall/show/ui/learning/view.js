@@ -10,7 +10,7 @@ import { Reliability } from "../plots/reliability.js";
 import { Drift } from "./drift.js";
 import { Models } from "./models.js";
 import { Shadow } from "./shadow.js";
-import { Trials } from "./trials.js";
+import { Experiments } from "./experiments.js";
 
 export function LearningView() {
   const { data, failure, reload } = useStatistics();
@@ -26,7 +26,7 @@ export function LearningView() {
     ),
     data && h(Columns, { min: "28rem" }, h(Actions, { rows: data.success_per_action }), h(Calibration, { bins: data.calibration })),
     h(Models),
-    h(Columns, { min: "28rem" }, h(Drift), h(Trials)),
+    h(Columns, { min: "28rem" }, h(Drift), h(Experiments)),
     h(Shadow),
   );
 }

@@ -1,4 +1,4 @@
-"""What was tried: experiments between actions, what repairs gain over none, and what mode `auto` would have done."""
+"""Experiments between actions, what repairs gain over none, and what mode `auto` would have done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_oncall.show.api.auth import Inspector
 from airflow_oncall.show.api.schemas import Days, Out
 from airflow_oncall.show.api.store import StoreDep
 
-router = APIRouter(tags=["Trials"])
+router = APIRouter(tags=["Experiments"])
 
 
 class ArmOut(Out):
@@ -82,7 +82,7 @@ def list_experiments(access: Inspector, store: StoreDep) -> ExperimentsOut:
     gain = gain_of(store)
     items = []
     for one in store.experiments.all():
-        arms = [ArmOut(**arm._asdict() | arm.trials._asdict()) for arm in standings(store.experiments.trials(one))]
+        arms = [ArmOut(**arm._asdict() | arm.counts._asdict()) for arm in standings(store.experiments.counts(one))]
         items.append(ExperimentOut(**vars(one) | {"arms": arms}))
     return ExperimentsOut(items=items, holdout=_holdout(gain) if gain else None)
 
@@ -94,8 +94,8 @@ def shadow(access: Inspector, store: StoreDep, days: Days = 30) -> dict[str, Any
 
 
 def _holdout(gain: Any) -> HoldoutOut:
-    def side(trials: Any, name: str) -> SideOut:
-        return SideOut(successes=trials.successes, failures=trials.failures, minutes=gain.minutes[name])
+    def side(counts: Any, name: str) -> SideOut:
+        return SideOut(successes=counts.successes, failures=counts.failures, minutes=gain.minutes[name])
 
     mean, low, high = gain.difference
     return HoldoutOut(

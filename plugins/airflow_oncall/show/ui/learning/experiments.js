@@ -7,11 +7,11 @@ import { Loaded } from "../parts/loaded.js";
 import { Small, Tag } from "../parts/words.js";
 import { Intervals } from "../plots/intervals.js";
 
-export function Trials() {
+export function Experiments() {
   return h(Loaded, {
     title: "Experiments",
     path: "experiments",
-    children: (data) => [h(Holdout, { key: "holdout", holdout: data.holdout }), h(Experiments, { key: "all", items: data.items })],
+    children: (data) => [h(Holdout, { key: "holdout", holdout: data.holdout }), h(Compared, { key: "all", items: data.items })],
   });
 }
 
@@ -38,7 +38,7 @@ function points(share) {
   return `${share < 0 ? "−" : "+"}${Math.abs(Math.round(share * 100))}`;
 }
 
-function Experiments({ items }) {
+function Compared({ items }) {
   if (!items.length) return h(Nothing, null, "No experiment was started; see airflow oncall experiments --help.");
   return items.map((one) => h(Experiment, { key: one.name, one }));
 }
