@@ -14,14 +14,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    JSON,
     ColumnElement,
     Engine,
-    FromClause,
     String,
     Text,
     and_,
-    bindparam,
     cast,
     collate,
     func,
@@ -29,11 +26,11 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from airflow_oncall.incident import CLOSING, Action, Decision, Incident, Kind, State, Storm
 from airflow_oncall.store.engine import rows
 from airflow_oncall.store.knowledge import Kept
+from airflow_oncall.store.lists import listed
 from airflow_oncall.store.records import action_of, decision_of, incident_of, storm_of
 from airflow_oncall.store.tables import actions, decisions, diagnoses, incidents, knowledge, storms
 
@@ -190,23 +187,15 @@ class Browse:
         return {row["incident_id"]: row for row in rows(self._engine, select(table.c.incident_id, *columns).where(table.c.id.in_(newest)))}
 
 
-def visible(engine: Engine, sight: Sight, table: FromClause = incidents) -> ColumnElement[bool]:
+def visible(engine: Engine, sight: Sight) -> ColumnElement[bool]:
     """That a row of ``incidents`` may be seen. Stands last in a condition: the other parts cost less and leave fewer rows."""
-    logged = table.c.kind == str(Kind.LOG)
+    logged = incidents.c.kind == str(Kind.LOG)
     of_a_dag = and_(
-        or_(table.c.kind.in_([str(Kind.TASK), str(Kind.DAG_RUN)]), and_(logged, table.c.run_id != "")),
-        table.c.dag_id.in_(_ids(engine, sight.dag_ids)),
+        or_(incidents.c.kind.in_([str(Kind.TASK), str(Kind.DAG_RUN)]), and_(logged, incidents.c.run_id != "")),
+        incidents.c.dag_id.in_(listed(engine, sight.dag_ids, String())),
     )
-    of_a_file, of_no_task = table.c.kind == str(Kind.DAG_IMPORT), and_(logged, table.c.run_id == "")
+    of_a_file, of_no_task = incidents.c.kind == str(Kind.DAG_IMPORT), and_(logged, incidents.c.run_id == "")
     return or_(of_a_dag, *([of_a_file] if sight.import_errors else []), *([of_no_task] if sight.logs else []))
-
-
-def _ids(engine: Engine, dag_ids: frozenset[str]) -> Any:
-    """All the ids as one parameter: a deployment may have more DAGs than a statement may have parameters."""
-    if engine.dialect.name == "postgresql":
-        return select(func.unnest(bindparam("dag_ids", sorted(dag_ids), ARRAY(String), unique=True)))
-    each = func.json_each(bindparam("dag_ids", sorted(dag_ids), JSON, unique=True)).table_valued("value")
-    return select(each.c.value)
 
 
 def _chosen(engine: Engine, wanted: Wanted) -> list[ColumnElement[bool]]:

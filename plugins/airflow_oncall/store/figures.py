@@ -13,11 +13,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, FromClause, and_, or_
+from sqlalchemy import ColumnElement, Connection, Engine, or_
 
 from airflow_oncall.store.browse import Sight, visible
 from airflow_oncall.store.engine import one_look, transaction
-from airflow_oncall.store.rollups import OF_DAG, OF_FILE, OF_NO_TASK, Rollup, Rollups, Since, Which, closed_between
+from airflow_oncall.store.rollups import OF_DAG, OF_FILE, OF_NO_TASK, Rollup, Rollups, Since, closed_between
+from airflow_oncall.store.tables import incidents
 
 
 class Opened(NamedTuple):
@@ -84,7 +85,7 @@ class Scope:
 class Share(NamedTuple):
     """A part of the incidents, and what its counts are taken times."""
 
-    which: Which
+    which: tuple[ColumnElement[bool], ...]
     sign: int = 1
 
 
@@ -112,6 +113,8 @@ class Counted:
 
 
 Key = tuple[Any, ...]
+Shares = Sequence[tuple[Any, int]]
+"""Queries for ids, and what the counts of each are taken times."""
 _SAID = ("state", "category", "source", "severity")
 
 
@@ -126,7 +129,9 @@ class Figures:
         """All of them, as of one moment."""
         rollups, day = self._rollups, f"{scope.since:%Y-%m-%d}"
         with one_look(self._engine), transaction(self._engine, reading=True) as connection:
-            added = partial(self._added, connection, self._plan(connection, scope))
+            plan = self._plan(connection, scope)
+            shares = [(rollups.chosen(connection, *share.which), share.sign) for share in plan.shares]
+            added = partial(self._added, connection, plan.sorts, shares)
             opened = added(rollups.incidents, _SAID, Since("opened_on", day))
             days = added(rollups.incidents, ("opened_on", "closed_on", "state"), Since("closed_on", day))
             told = added(rollups.told, ("made_on",), Since("made_on", day))
@@ -145,32 +150,27 @@ class Figures:
     def _plan(self, connection: Connection, scope: Scope) -> Plan:
         """Take from the rollups what leaves the fewest incidents to be counted by themselves."""
         sight, until = scope.sight, self._rollups.mark(connection)
-        recent = partial(_open_or_closed_since, scope.from_moment)
+        recent = _open_or_closed_since(scope.from_moment)
         if scope.dag_id is not None:
-            return Plan((), (Share(self._seen(recent, sight, scope.dag_id)),))
+            return Plan((), (Share((recent, incidents.c.dag_id == scope.dag_id, *self._seen(sight))),))
         hidden, settled = self._rollups.hidden(connection, sight.dag_ids) if sight else ({}, 0)
         if 2 * sum(hidden.values()) > settled:
-            return Plan((), (Share(self._seen(recent, sight)),))
-        fresh = self._seen(partial(_open_or_closed_since, max(until, scope.from_moment)), sight)
-        others = self._seen(partial(closed_between, scope.from_moment, until), Sight(frozenset(hidden)))
+            return Plan((), (Share((recent, *self._seen(sight))),))
+        fresh = (_open_or_closed_since(max(until, scope.from_moment)), *self._seen(sight))
+        others = (*closed_between(scope.from_moment, until), *self._seen(Sight(frozenset(hidden))))
         rights = {OF_DAG: True, OF_FILE: sight is None or sight.import_errors, OF_NO_TASK: sight is None or sight.logs}
         return Plan(tuple(name for name, may in rights.items() if may), (Share(fresh), *([Share(others, -1)] if hidden else [])))
 
-    def _seen(self, when: Which, sight: Sight | None, dag_id: str | None = None) -> Which:
-        """Of these incidents those that may be seen."""
+    def _seen(self, sight: Sight | None) -> tuple[ColumnElement[bool], ...]:
+        return () if sight is None else (visible(self._engine, sight),)
 
-        def which(table: FromClause) -> ColumnElement[bool]:
-            of_dag = [] if dag_id is None else [table.c.dag_id == dag_id]
-            seen = [] if sight is None else [visible(self._engine, sight, table)]
-            return and_(when(table), *of_dag, *seen)
-
-        return which
-
-    def _added(self, connection: Connection, plan: Plan, rollup: Rollup, names: Sequence[str], since: Since) -> dict[Key, list[Any]]:
+    def _added(
+        self, connection: Connection, sorts: Sequence[str], shares: Shares, rollup: Rollup, names: Sequence[str], since: Since
+    ) -> dict[Key, list[Any]]:
         """Numbers by these names, from the rollup and by themselves, added up."""
-        queries = [rollup.query(share.which, share.sign, names, since) for share in plan.shares]
-        if plan.sorts:
-            queries.append(rollup.kept(plan.sorts, names, since))
+        queries = [rollup.query(ids, sign, names, since) for ids, sign in shares]
+        if sorts:
+            queries.append(rollup.kept(sorts, names, since))
         found: dict[Key, list[Any]] = {}
         for query in queries:
             for row in connection.execute(query).mappings():
@@ -181,8 +181,8 @@ class Figures:
         return {key: numbers for key, numbers in found.items() if numbers[number]}
 
 
-def _open_or_closed_since(moment: datetime, table: FromClause) -> ColumnElement[bool]:
-    return or_(table.c.closed_at.is_(None), table.c.closed_at >= moment)
+def _open_or_closed_since(moment: datetime) -> ColumnElement[bool]:
+    return or_(incidents.c.closed_at.is_(None), incidents.c.closed_at >= moment)
 
 
 def _summed(found: dict[Key, list[Any]], *places: int) -> dict[Key, list[Any]]:

@@ -8,9 +8,8 @@ future, which only a clock that was ahead can have made, has everything counted 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container
+from collections.abc import Collection, Container, Sequence
 from datetime import datetime, timedelta, timezone
-from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -37,6 +36,7 @@ from sqlalchemy import (
 from airflow_oncall.incident import ActionState, Kind, State, Verdict
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
+from airflow_oncall.store.lists import listed
 from airflow_oncall.store.outcomes import ENDED, SUCCESS
 from airflow_oncall.store.records import now
 from airflow_oncall.store.tables import (
@@ -64,9 +64,6 @@ OF_DAG, OF_FILE, OF_NO_TASK = "dag", "file", "log"
 _IS_RESOLVED = incidents.c.state == str(State.RESOLVED)
 _HELPED = outcomes.c.kind == SUCCESS
 
-Which = Callable[[FromClause], ColumnElement[bool]]
-"""Chooses rows of ``incidents``, which may go by another name in the query."""
-
 
 class Since(NamedTuple):
     """The first day that counts."""
@@ -83,22 +80,19 @@ class Rollup(NamedTuple):
     sums: tuple[Label[Any], ...]
     rows: FromClause
     where: tuple[ColumnElement[bool], ...] = ()
-    of_incident: ColumnElement[int] | None = None
-    """The column that says of which incident a row tells, where it is not a row of ``incidents``."""
+    of_incident: ColumnElement[int] = incidents.c.id
+    """The column that says of which incident a row tells."""
 
-    def query(self, which: Which, sign: int = 1, names: Collection[str] | None = None, since: Since | None = None) -> Select[Any]:
-        """The counts of some incidents; by some of the names only, and by days or from a day on."""
+    def query(self, ids: Any, sign: int = 1, names: Collection[str] | None = None, since: Since | None = None) -> Select[Any]:
+        """The counts of some incidents, of which ``ids`` is a query; by some of the names only, and by days or from a day on."""
         sums = self.sums if sign > 0 else [(-one.element).label(one.name) for one in self.sums]
         by, recent = list(self.by), []
         if names is not None and since is not None:
             # Of other rows than incidents the day would be asked before it is known that they are wanted.
-            asked = {*names, since.column} if self.of_incident is not None else set(names)
+            asked = {*names, since.column} if self.of_incident is not incidents.c.id else set(names)
             by = [one for one in self.by if one.name in asked]
             recent = [one.element >= since.day for one in self.by if one.name == since.column and one.name not in asked]
-        chosen = select(*by, *sums).select_from(self.rows).where(which(incidents), *self.where, *recent)
-        if self.of_incident is not None:  # says the same once more: without it all rows that ever were are read
-            same = incidents.alias()
-            chosen = chosen.where(self.of_incident.in_(select(same.c.id).where(which(same))))
+        chosen = select(*by, *sums).select_from(self.rows).where(self.of_incident.in_(ids), *self.where, *recent)
         return chosen.group_by(*(one.element for one in by))
 
     def kept(self, sorts: Collection[str], names: Container[str], since: Since) -> Select[Any]:
@@ -131,7 +125,11 @@ class Rollups:
     def take_out(self, connection: Connection, ids: Any) -> None:
         """Take incidents out that are about to be deleted in this transaction: a list of ids, or a query for them."""
         until = self._locked_mark(connection)
-        self._add(connection, lambda table: and_(table.c.id.in_(ids), table.c.closed_at < until), -1)
+        self._add(connection, (incidents.c.id.in_(ids), incidents.c.closed_at < until), -1)
+
+    def chosen(self, connection: Connection, *which: ColumnElement[bool]) -> Any:
+        """A query for the ids of these incidents, which are read once: every count of them then begins at its rows' index."""
+        return listed(self._engine, connection.execute(select(incidents.c.id).where(*which)).scalars(), incidents.c.id.type)
 
     def mark(self, connection: Connection) -> datetime:
         """What closed before this is counted in."""
@@ -150,13 +148,12 @@ class Rollups:
             since = self._locked_mark(connection)
             if since > now():  # a clock that was ahead moved it, past incidents that closed since
                 since = self._begin_anew(connection)
-            fresh = (incidents.c.closed_at >= since, incidents.c.closed_at < settled)
-            some = select(incidents.c.closed_at).where(*fresh).order_by(incidents.c.closed_at).limit(AT_ONCE)
+            some = select(incidents.c.closed_at).where(*closed_between(since, settled)).order_by(incidents.c.closed_at).limit(AT_ONCE)
             moments = connection.execute(some).scalars().all()
             if not moments:
                 return 0
             until = moments[-1] + timedelta(microseconds=1)  # with all that closed in the same moment
-            self._add(connection, partial(closed_between, since, until), 1)
+            self._add(connection, closed_between(since, until), 1)
             connection.execute(update(cursors).where(cursors.c.name == MARK).values(value=until.isoformat(), updated_at=now()))
         return len(moments)
 
@@ -172,17 +169,18 @@ class Rollups:
         connection.execute(update(cursors).where(cursors.c.name == MARK).values(value=BEGINNING.isoformat(), updated_at=now()))
         return BEGINNING
 
-    def _add(self, connection: Connection, which: Which, sign: int) -> None:
+    def _add(self, connection: Connection, which: Sequence[ColumnElement[bool]], sign: int) -> None:
+        ids = self.chosen(connection, *which)
         for rollup in self._all:
             names, table = [one.name for one in (*rollup.by, *rollup.sums)], rollup.table
-            statement = upsert(self._engine, table).from_select(names, rollup.query(which, sign))
+            statement = upsert(self._engine, table).from_select(names, rollup.query(ids, sign))
             added = {one.name: table.c[one.name] + statement.excluded[one.name] for one in rollup.sums}
             connection.execute(statement.on_conflict_do_update(index_elements=[one.name for one in rollup.by], set_=added))
 
 
-def closed_between(since: datetime, until: datetime, table: FromClause) -> ColumnElement[bool]:
+def closed_between(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """From a time on and before another."""
-    return and_(table.c.closed_at >= since, table.c.closed_at < until)
+    return incidents.c.closed_at >= since, incidents.c.closed_at < until
 
 
 def sort() -> ColumnElement[str]:
