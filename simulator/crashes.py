@@ -92,7 +92,7 @@ def play(kills: int = 1000, seed: int = 1, database: str | None = None, say: Cal
         ends_at = clock.at + AFTERWARDS
         while clock.at < ends_at and _left(course):
             _round(course, killer, store, deadly=False)
-        deaths = {"n": killer.killed, "ticks": killer.ticks, "boundaries": dict(killer.died_at)}
+        deaths = {"n": killer.killed, "short_of": kills - killer.killed, "ticks": killer.ticks, "boundaries": dict(killer.died_at)}
         return deaths | check(course, killer.policy, waves_of(store))
 
 

@@ -46,6 +46,7 @@ BARS = (
     Bar("storm: clears before the probe was verified, at most", ("storm", "clears_before_probe_verified"), AT_MOST, 1),
     Bar("storm: seconds until all is decided", ("storm", "seconds"), AT_MOST, 60),
     Bar("storm: MB of memory at most", ("storm", "peak_mb"), AT_MOST, 400),
+    Bar("crashes: kills that the simulated month was too short for", ("crashes", "short_of"), AT_MOST, 0),
     Bar("crashes: failures lost", ("crashes", "lost"), AT_MOST, 0),
     Bar("crashes: cleared twice", ("crashes", "double"), AT_MOST, 0),
     Bar("crashes: beyond a budget", ("crashes", "over_budget"), AT_MOST, 0),

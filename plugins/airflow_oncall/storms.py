@@ -238,15 +238,23 @@ class StormWatch:
             self._release(storm, self.store.storms.progress(storm))
 
     def _left_to_people(self, storm: Storm, probe: Incident) -> None:
-        """The storm is a person's, too, unless only the probe's own text spoke against a repair: then one with another text is next."""
-        decision = self.store.reading.decision(probe.id)
-        was_tried = decision is None or decision.verdict is not Verdict.ESCALATE
-        may_probe = not was_tried and storm.probes < self.judgement.policy.storms.most_probes
-        other = self._candidate(storm, with_other_text=True)[1] if may_probe else None
+        other = self._with_other_text(storm, probe)
         if other:
             self._send_ahead(storm, other)
         else:
             self.store.storms.move(storm, StormState.ESCALATED, probe.detail, PACE)
+
+    def _with_other_text(self, storm: Storm, probe: Incident) -> Incident | None:
+        """The next probe in place of one whose own text says that a re-run is in vain: a member that reads differently.
+
+        What the policy says of the category, or a guard or a person of the probe, goes for all of them.
+        """
+        decision, diagnosis = self.store.reading.decision(probe.id), self.store.reading.diagnosis(probe.id)
+        refused = decision is not None and decision.verdict is Verdict.ESCALATE and decision.basis.get("action") in RERUNS
+        if not refused or diagnosis is None or diagnosis.transient or storm.probes >= self.judgement.policy.storms.most_probes:
+            return None
+        fitness, found = self._fittest(storm, with_other_text=True)
+        return found if fitness < UNFIT else None
 
     def _outcome(self, storm: Storm, probe: Incident) -> Outcome | None:
         """How the probe ended since it was chosen."""
@@ -277,6 +285,8 @@ class StormWatch:
             self._hand_over(storm, f"probe {storm.probes} (incident {probe.id}) did not help, though a person was asked: {ended.detail}")
         elif probe is None and storm.held and storm.answer != "rejected":
             self._replace(storm)
+        elif probe and (other := self._with_other_text(storm, probe)):
+            self._send_ahead(storm, other)
         elif self.store.storms.progress(storm).is_over:
             self.store.storms.move(storm, StormState.CLOSED, "every member has ended")
         else:
@@ -305,11 +315,16 @@ class StormWatch:
             self.store.storms.move(storm, StormState.CLOSED, "every member has ended")
 
     def _send_ahead(self, storm: Storm, probe: Incident) -> None:
-        detail = f"probe {storm.probes + 1} is incident {probe.id} ({probe.ref})"
+        # Without its name: whoever sees one member reads this, and may not see the DAG of another.
+        detail = f"probe {storm.probes + 1} is incident {probe.id}"
         self.store.storms.probe(storm, probe.id, StormState.PROBING, detail)
 
-    def _candidate(self, storm: Storm, *, with_other_text: bool = False) -> tuple[int, Incident | None]:
-        """How fit the fittest held member is for a probe, and which that is; with another text than those that are a person's."""
+    def _candidate(self, storm: Storm) -> tuple[int, Incident | None]:
+        """How fit the fittest held member is for a probe, and which that is; none that reads as what is a person's, if there are others."""
+        fittest = self._fittest(storm, with_other_text=True)
+        return fittest if fittest[1] else self._fittest(storm)
+
+    def _fittest(self, storm: Storm, *, with_other_text: bool = False) -> tuple[int, Incident | None]:
         best: tuple[int, Incident | None] = (UNFIT, None)
         resting = self._resting(storm)
         for one in self.store.storms.candidates(storm, CANDIDATES, resting, with_other_text=with_other_text):

@@ -106,7 +106,8 @@ def test_people_see_entries_and_incidents_alike(known: KnowledgeBase, book: Book
     assert entry_line == (
         "Known as ledger-frozen (its pattern fits), missing_data: clear_task (80%). wait for the books. https://wiki.example/books"
     )
-    assert own_line.startswith(f"Incident {mine.id}, books/close, ")
+    assert own_line.startswith(f"Incident {mine.id}, ")
+    assert "books/" not in own_line + alike_line, "not everybody who reads this may see that DAG"
     assert own_line.endswith("(same fingerprint): clear_task helped, approved by ada")
     assert alike_line.startswith(f"Incident {other.id}, ")
     assert alike_line.endswith("% alike): people repaired it")

@@ -212,6 +212,7 @@ def test_a_probe_whose_own_text_forbids_a_repair_says_nothing_of_members_with_an
     storm.strike(8, "hourly", "timeout while connecting to db1")
     storm.ticks(3)
     assert [ref.dag_id for ref in storm.cleared] == ["hourly"]
+    assert storm.storm.detail == f"probe 2 is incident {storm.storm.probe_id}", "who may see a member may not see the probe's DAG"
     assert (storm.storm.state, storm.storm.probes, storm.states) == (StormState.PROBING, 2, {"escalated": 1, "held": 12, "verifying": 1})
     storm.weather()
     assert storm.states == {"resolved": 8, "escalated": 6}
@@ -221,6 +222,38 @@ def test_a_probe_whose_own_text_forbids_a_repair_says_nothing_of_members_with_an
         "This database_connectivity is permanent: a re-run does not mend it.",
         "over: 8 of 14 members have ended, 6 are left to people",
     ]
+
+
+def test_a_text_that_forbids_a_repair_is_not_probed_again_when_the_other_one_fails(storm: StormScene) -> None:
+    storm.brain.knows = {"role etl is missing": ROLE_MISSING, "db1": DATABASE_DOWN}
+    storm.strike(6, "nightly", "role etl is missing")
+    storm.strike(8, "hourly", "timeout while connecting to db1")
+    storm.ticks(3)
+    storm.run_what_waits(fails="timeout while connecting to db1")
+    storm.ticks(2)
+    probe = storm.incident_number(storm.storm.probe_id or 0)
+    assert (storm.storm.probes, probe.ref.dag_id) == (3, "hourly")
+    assert storm.states == {"escalated": 1, "held": 12, "asked": 1}, "after as many probes as may fail a person is asked"
+
+
+def test_another_text_that_comes_later_is_probed_though_the_storm_is_a_person_s_by_now(storm: StormScene) -> None:
+    storm.brain.knows = {"role etl is missing": ROLE_MISSING, "db1": DATABASE_DOWN}
+    storm.strike(6, "nightly", "role etl is missing")
+    storm.ticks(3)
+    assert storm.storm.state == StormState.ESCALATED
+    storm.strike(2, "hourly", "timeout while connecting to db1")
+    storm.ticks(3)
+    storm.weather()
+    assert storm.states == {"resolved": 2, "escalated": 6}
+
+
+def test_what_the_policy_says_of_a_category_goes_for_all_texts(storm: StormScene, told: list[dict[str, Any]]) -> None:
+    locked_out = replace(ROLE_MISSING, category="authentication")
+    storm.brain.knows = {"role etl": locked_out, "password": locked_out}
+    storm.strike(6, "nightly", "role etl is missing")
+    storm.strike(8, "hourly", "password is wrong")
+    storm.ticks(5)
+    assert (storm.storm.state, storm.storm.probes, len(told), storm.cleared) == (StormState.ESCALATED, 1, 1, [])
 
 
 def test_a_storm_of_one_text_that_forbids_a_repair_is_a_person_s_at_its_first_probe(storm: StormScene, told: list[dict[str, Any]]) -> None:

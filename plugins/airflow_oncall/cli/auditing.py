@@ -6,11 +6,7 @@ import argparse
 import json
 
 from airflow_oncall.cli.terminal import command, complain, print_json
-from airflow_oncall.inert import one_line
 from airflow_oncall.store import open_store
-
-LONGEST = 250
-"""Characters of who did what that are shown."""
 
 
 @command
@@ -22,8 +18,7 @@ def list_audit(args: argparse.Namespace) -> int:
         return 0
     for row in rows:
         incident = f" incident {row.incident_id}" if row.incident_id else ""
-        told = one_line(f"{row.actor}: {row.what}", LONGEST)
-        print(f"{row.id}  {row.at:%Y-%m-%d %H:%M:%S}  {told}{incident}  {json.dumps(row.detail)}")
+        print(f"{row.id}  {row.at:%Y-%m-%d %H:%M:%S}  {_one_line(row.actor)}: {_one_line(row.what)}{incident}  {json.dumps(row.detail)}")
     return 0
 
 
@@ -39,3 +34,8 @@ def verify(args: argparse.Namespace) -> int:
         erased = f", {found.erased} of them with their detail erased by `data delete`" if found.erased else ""
         print(f"{found.rows} rows{erased}: none was changed, removed or inserted. The newest has the hash {found.head}")
     return 1 if found.problem else 0
+
+
+def _one_line(text: str) -> str:
+    """Text that moves no terminal's cursor and turns no line round."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

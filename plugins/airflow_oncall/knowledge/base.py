@@ -220,4 +220,5 @@ def _line_of_entry(found: Found) -> str:
 def _line_of_ending(ending: Ending, how: str) -> str:
     approved = f", approved by {ending.approved_by}" if ending.approved_by else ""
     helped = f"{ending.action} helped{approved}" if ending.action else "people repaired it"
-    return f"Incident {ending.incident_id}, {ending.ref.dag_id}/{ending.ref.task_id}, {ending.at:%Y-%m-%d} ({how}): {helped}"
+    # Without the names of its DAG and task, which not everybody may see who reads this.
+    return f"Incident {ending.incident_id}, {ending.at:%Y-%m-%d} ({how}): {helped}"

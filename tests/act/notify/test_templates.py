@@ -121,6 +121,7 @@ def test_values_are_escaped_in_html(own: Path) -> None:
     [
         ("\x1b[1;31mred\x1b[0m", "red"),
         ("\x1b]0;title\x07text", "text"),
+        ("\x1b]0;title without an end\nnext line", "\nnext line"),
         ("a\u202eb\u2066c\u200bd", "abcd"),
         ("bell\x07 nul\x00 c1\x9b", "bell nul c1"),
         ("half \ud800 a pair", "half  a pair"),
