@@ -65,10 +65,9 @@ CALLS: dict[tuple[str, str], Call] = {
     ("GET", "/api/v1/me"): Call("/api/v1/me"),
     ("GET", "/api/v1/switch"): Call("/api/v1/switch"),
     ("PUT", "/api/v1/switch"): Call("/api/v1/switch", {"paused": True, "reason": "no"}, refused=STEER),
-    # The three last ones tell nothing of this deployment: it is enough to be signed in.
+    # The two last ones tell nothing of this deployment: it is enough to be signed in.
     ("GET", "/ui/{version}/{name:path}"): Call(f"/ui/{__version__}/main.js", refused=()),
     ("GET", "/openapi.json"): Call("/openapi.json", refused=()),
-    ("GET", "/docs"): Call("/docs", refused=()),
 }
 
 

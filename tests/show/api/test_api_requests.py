@@ -128,11 +128,14 @@ def test_the_pages_scripts_are_served_as_scripts_that_may_be_kept(api: Api) -> N
     assert answer.text == (ROOT / "plugins/airflow_oncall/show/ui/main.js").read_text(encoding="utf-8")
 
 
-def test_the_description_is_served_to_programs_and_people(api: Api) -> None:
+def test_the_description_is_served_to_programs(api: Api) -> None:
     described = api.call("GET", "/openapi.json", "vic").json()
     assert described["servers"] == [{"url": "/oncall"}]
     assert "/api/v1/incidents" in described["paths"]
-    assert "openapi.json" in api.call("GET", "/docs", "vic").text
+
+
+def test_no_page_is_served_whose_scripts_come_from_elsewhere(api: Api) -> None:
+    assert error_of(api.call("GET", "/docs", "vic")) == (404, "not_found")
 
 
 def test_models_are_read_with_their_figures(api: Api, sqlite_store: Store) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
 from airflow_oncall import __version__
 from airflow_oncall.errors import OnCallError
@@ -72,12 +71,6 @@ def openapi(access: SignedIn, request: Request) -> JSONResponse:
     """This API, for programs."""
     described: dict[str, Any] = request.app.openapi()
     return JSONResponse(described | {"servers": [{"url": request.scope.get("root_path", "")}]})
-
-
-@router.get("/docs", include_in_schema=False)
-def docs(access: SignedIn, request: Request) -> HTMLResponse:
-    """This API, for people."""
-    return get_swagger_ui_html(openapi_url="openapi.json", title=request.app.title)
 
 
 @cache
