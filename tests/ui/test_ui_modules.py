@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,9 +24,10 @@ needs_node = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
 DANGEROUS = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc")
 
 
-def _node(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _node(*arguments: str, zone: str = "UTC") -> subprocess.CompletedProcess[str]:
     assert NODE
-    return subprocess.run([NODE, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    environment = {**os.environ, "TZ": zone}
+    return subprocess.run([NODE, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=120, env=environment)
 
 
 def _words() -> Any:
@@ -35,8 +37,10 @@ def _words() -> Any:
 
 
 @needs_node
-def test_what_the_scripts_compute_is_right() -> None:
-    done = _node("--test", *(str(path) for path in sorted((Path(__file__).parent / "units").glob("*.test.mjs"))))
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_what_the_scripts_compute_is_right_wherever_the_browser_is(zone: str) -> None:
+    units = sorted((Path(__file__).parent / "units").glob("*.test.mjs"))
+    done = _node("--test", *map(str, units), zone=zone)
     assert done.returncode == 0, done.stdout[-4000:]
 
 
