@@ -73,18 +73,22 @@ class Reader:
     driver: webdriver.Chrome
     world: World
     pictures: Path
+    theme: str = "light"
 
     def sign_in(self, user: str, theme: str = "light") -> None:
         """Become this user, and look at Airflow in this theme."""
         self.driver.get(f"{self.world.url}/oncall/health")
         self.driver.delete_all_cookies()
         self.driver.execute_script("localStorage.setItem('theme', arguments[0])", theme)
+        self.theme = theme
         self.driver.add_cookie({"name": "_token", "value": self.world.token(user), "path": "/"})
 
     def open(self, path: str, shown: str) -> None:
         """Go to a page and wait until it shows a text."""
         self.driver.get(self.world.url + path)
         self.sees(shown)
+        dark = self.driver.execute_script("return document.documentElement.classList.contains('dark')")
+        assert dark is (self.theme == "dark"), f"{path} is not shown in the {self.theme} theme"
 
     def text(self, css: str = "body") -> str:
         """What is to be read there now; empty while it is not there."""
