@@ -41,7 +41,19 @@ class PolicyFile:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadDataFile(path, f"cannot be read: {error}") from error
-        return cls(path, parse(Policy, str(path), text), compose(str(path), text))
+        return cls._of(str(path), text)
+
+    @classmethod
+    def in_force(cls, store: Store) -> tuple[PolicyFile, str]:
+        """What triage goes by; and, where that is not the file as it is now, what is wrong with the file."""
+        try:
+            return cls.read(), ""
+        except BadDataFile as error:
+            return OperatorFiles(conf.include_paths(), store.good_files).read(NAME, cls._of), str(error)
+
+    @classmethod
+    def _of(cls, name: str, text: str) -> PolicyFile:
+        return cls(Path(name), parse(Policy, name, text), compose(name, text))
 
     def line(self, place: str) -> int | None:
         """Line (from 1) of a place such as ``overrides.2.mode``, or of the part that it would stand in; ``None``: in no file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from httpx import Response
@@ -12,6 +13,8 @@ from tests.show.api.client import ROOT, Api, error_of
 from tests.show.api.story import Story
 
 from airflow_oncall import __version__
+from airflow_oncall.act.policy_file import read_policy
+from airflow_oncall.conf import shipped_include
 from airflow_oncall.incident import ModelVersion
 from airflow_oncall.store.sql import Store
 
@@ -161,3 +164,18 @@ def test_what_is_the_deployments_is_read_through_the_api(api: Api) -> None:
     policy = api.get("/policy?dag_id=nightly").json()
     assert policy["said"]["mode"]["value"] == "ask"
     assert policy["rules"]["rate_limit"]["where"].endswith(tuple("0123456789"))
+
+
+def test_while_the_policy_file_is_wrong_the_one_in_force_is_shown_and_the_problem_told(
+    api: Api, sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__ONCALL__INCLUDE_PATH", str(tmp_path))
+    own, good = tmp_path / "policy.yaml", (shipped_include() / "policy.yaml").read_text(encoding="utf-8")
+    own.write_text(good.replace("attempts_per_hour: 100", "attempts_per_hour: 7"))
+    read_policy(sqlite_store)
+    assert api.get("/policy?dag_id=nightly").json()["problem"] == ""
+    own.write_text(good.replace("attempts_per_hour: 100", "attempts_per_hour: many"))
+    shown = api.get("/policy?dag_id=nightly").json()
+    assert (shown["file"], shown["said"]["budgets.attempts_per_hour"]["value"]) == ("last good policy.yaml", 7)
+    assert str(own) in shown["problem"]
+    assert "'many'" in shown["problem"]

@@ -11,6 +11,7 @@ from airflow_oncall.act.effective import Effective, Subject, effective
 from airflow_oncall.act.policy_file import PolicyFile
 from airflow_oncall.show.api.auth import Reader, forbidden
 from airflow_oncall.show.api.schemas import Name, Out
+from airflow_oncall.show.api.store import StoreDep
 
 router = APIRouter(prefix="/policy", tags=["Policy"])
 Names = Annotated[list[Name], Query(max_length=50)]
@@ -42,6 +43,8 @@ class PolicyOut(Out):
     """The policy as it is for one DAG or task."""
 
     file: str
+    problem: str
+    """What is wrong with `policy.yaml`, which is not in force then: `file` is its last good version. Empty: nothing is."""
     said: dict[str, SaidOut]
     """`mode`, `always_ask`, `costs`, `approvers`, `route` and `budgets.<name>`."""
     rules: dict[str, RuleOut]
@@ -53,6 +56,7 @@ class PolicyOut(Out):
 @router.get("")
 def get_policy(
     access: Reader,
+    store: StoreDep,
     dag_id: Annotated[Name, Query(min_length=1)],
     task_id: Annotated[Name, Query(description="Empty: the DAG's tasks in general.")] = "",
     tag: Names = [],  # noqa: B006 - FastAPI copies it
@@ -62,10 +66,11 @@ def get_policy(
     """The policy in force for a task. Overrides by tag, owner or pool fit only what is named here, as Airflow's own API gives it."""
     if not access.may("GET", dag_id):
         raise forbidden(f"read the DAG {dag_id!r}")
-    file = PolicyFile.read()
+    file, problem = PolicyFile.in_force(store)
     subject = Subject(dag_id, task_id, frozenset(tag), pool, frozenset(owner))
     found = effective(file.policy, subject, conf.mode())
-    return PolicyOut(file=str(file.path), said=_said(file, found), rules=_rules(file, found), overrides=list(found.overrides))
+    said, rules = _said(file, found), _rules(file, found)
+    return PolicyOut(file=str(file.path), problem=problem, said=said, rules=rules, overrides=list(found.overrides))
 
 
 def _said(file: PolicyFile, found: Effective) -> dict[str, SaidOut]:

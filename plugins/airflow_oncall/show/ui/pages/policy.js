@@ -36,6 +36,8 @@ function Lines({ policy }) {
       `From ${policy.file}`,
       policy.overrides.length > 0 && `, with overrides ${policy.overrides.join(", ")}`,
     ),
+    policy.problem &&
+      h(Ui.Text, { role: "alert", color: "fg.error", overflowWrap: "anywhere" }, `The file is wrong and not in force: ${policy.problem}`),
     h(Small, null, "In general"),
     h(Table, { label: "Policy in general", columns: ["What", "Value", "Where"], rows: said }),
     h(Small, null, "By category"),
