@@ -16,11 +16,12 @@ def noted(number: int, text: str, **fields: Any) -> Record:
 
 @dataclass
 class Notebook:
-    """Pages of records; ``torn`` says why it cannot be read at all."""
+    """Pages of records; ``torn`` says why it cannot be read at all, ``surprise`` is raised behind the last page."""
 
     pages: list[list[Record]] = field(default_factory=list)
     name: str = "notebook"
     torn: str = ""
+    surprise: Exception | None = None
     problems: Mapping[int, str] = field(default_factory=dict)
 
     def read(self, cursor: Cursor) -> Iterator[Batch]:
@@ -29,3 +30,5 @@ class Notebook:
         for number in range(int(cursor.get("page", 0)), len(self.pages)):
             problems = (self.problems[number],) if number in self.problems else ()
             yield Batch(self.pages[number], {"page": number + 1}, problems)
+        if self.surprise:
+            raise self.surprise

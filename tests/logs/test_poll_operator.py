@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from airflow_oncall.capture.logs import operator
 from airflow_oncall.capture.logs.configured import Configured, usable_sources
 from airflow_oncall.capture.logs.operator import PollLogsOperator
 from airflow_oncall.capture.logs.polling import PollResult
+from airflow_oncall.capture.logs.source import SourceFailed
 from airflow_oncall.store.sql import Store
 
 MINUTE = timedelta(minutes=1)
@@ -90,6 +92,22 @@ def test_a_wrong_entry_is_one_incident_and_the_others_are_polled(
     assert polled == []
     task().execute({})
     assert polled == ["gateway"]
+
+
+def test_a_source_that_cannot_be_built_is_one_incident_and_fails_the_task(
+    sources: Path, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_oncall.store.open_store", lambda **_: sqlite_store)
+    monkeypatch.setattr("airflow_oncall.rest.open_api", lambda: None)
+    monkeypatch.setitem(sys.modules, "hyperscan", None)
+    sources.write_text(SOURCES.replace("gateway.log", "gateway.log, engine: fast"))
+    for _ in range(2):
+        with pytest.raises(SourceFailed, match="needs hyperscan"):
+            task().execute({})
+    (incident,) = sqlite_store.reading.incidents()
+    (event,) = sqlite_store.logs.events(incident.id)
+    assert (event.source, event.signature) == ("gateway", "source-unreadable")
+    assert "pip install 'airflow-oncall[fast]'" in event.text
 
 
 def test_of_two_entries_of_one_name_the_first_is_polled_and_the_second_told(sources: Path, polled: list[str]) -> None:

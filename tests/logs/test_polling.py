@@ -15,7 +15,7 @@ import pytest
 from airflow_oncall.capture.logs import files, polling
 from airflow_oncall.capture.logs.polling import poll
 from airflow_oncall.capture.logs.source import LogSource
-from airflow_oncall.errors import StoreRefused
+from airflow_oncall.errors import BadDataFile, StoreRefused, StoreUnavailable
 from airflow_oncall.incident import Correlation, Kind, LogEvent
 from airflow_oncall.store.logs import CursorMoved
 from airflow_oncall.store.sql import Store
@@ -126,6 +126,30 @@ def test_a_source_that_cannot_be_read_is_one_incident_until_it_can_be_again(stor
     found = events(store)
     assert [event.signature for event in found] == ["source-unreadable"] * 2
     assert "mount it" in found[0].text
+
+
+@pytest.mark.parametrize(
+    "surprise", [AttributeError("'str' object has no attribute 'get'"), RecursionError("too deep"), BadDataFile("log.yaml", "no field")]
+)
+def test_a_failure_that_nobody_thought_of_is_one_incident_and_fails_the_poll(sqlite_store: Store, surprise: Exception) -> None:
+    odd = Notebook([[noted(1, LOCKED)]], surprise=surprise)
+    for _ in range(2):
+        with pytest.raises(type(surprise)):
+            poll(odd, sqlite_store.logs)
+    (unreadable,) = [event for event in events(sqlite_store) if event.signature == "source-unreadable"]
+    assert f"source 'notebook' cannot be read: {type(surprise).__name__}: {surprise}" in unreadable.text
+    assert LOCKED in {event.text for event in events(sqlite_store)}
+
+
+def test_a_store_that_is_down_is_not_held_against_the_source(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: Any) -> int:
+        raise StoreUnavailable("the database is locked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(sqlite_store.logs), "commit", down)
+        with pytest.raises(StoreUnavailable):
+            poll(Notebook([[noted(1, LOCKED)]]), sqlite_store.logs)
+    assert events(sqlite_store) == []
 
 
 def test_what_could_not_be_read_in_between_is_told_and_reading_goes_on(sqlite_store: Store) -> None:

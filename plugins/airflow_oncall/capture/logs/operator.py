@@ -12,11 +12,14 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 
 from airflow_oncall.capture.logs.configured import Configured, Wrong, usable_sources
+from airflow_oncall.errors import OnCallError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_oncall.capture.logs.polling import PollResult
+    from airflow_oncall.capture.logs.source import LogSource
+    from airflow_oncall.store.logs import SqlLogs
 
 
 class PollLogsOperator(BaseOperator):
@@ -26,7 +29,8 @@ class PollLogsOperator(BaseOperator):
     :param every: with it, the task polls again and again, and waits in the triggerer in between, so that it takes no worker slot
     :param lasting: how long a task with ``every`` goes on
 
-    What the poll did is its XCom. A source that cannot be read is an incident and no failure of the task.
+    What the poll did is its XCom. A source that cannot be read is an incident and no failure of the task; one that cannot be built, or
+    fails in a way that nobody thought of, is both.
     """
 
     template_fields: Sequence[str] = ("source",)
@@ -80,9 +84,20 @@ def poll_source(configured: Configured) -> PollResult:
     if not store.leases.take(turn, me, timedelta(seconds=configured.timeout + 30)):
         return PollResult(configured.name, problems=["it is being polled by another process"], is_done=False)
     try:
-        return poll(configured.source(), store.logs, task_instances_around(open_api()), configured.seconds)
+        return poll(_built(configured, store.logs), store.logs, task_instances_around(open_api()), configured.seconds)
     finally:
         store.leases.release(turn, me)
+
+
+def _built(configured: Configured, logs: SqlLogs) -> LogSource:
+    """The source. What keeps it from being built, e.g. a library that is missing, is an incident, once."""
+    from airflow_oncall.capture.logs.polling import report_unreadable
+
+    try:
+        return configured.source()
+    except OnCallError as error:
+        report_unreadable(configured.name, logs, str(error))
+        raise
 
 
 def report_wrong(wrong: Wrong) -> PollResult:

@@ -17,10 +17,10 @@ from airflow_oncall.capture.fingerprint import fingerprint, normalised
 from airflow_oncall.capture.logs.claims import claims
 from airflow_oncall.capture.logs.correlation import NOBODY, Around, Owner, owners
 from airflow_oncall.capture.logs.inference import Candidate
-from airflow_oncall.capture.logs.source import Batch, LogSource, Record, SourceFailed
+from airflow_oncall.capture.logs.source import Batch, Cursor, LogSource, Record, SourceFailed
 from airflow_oncall.capture.record import is_watched
 from airflow_oncall.capture.redact import redact
-from airflow_oncall.errors import AirflowApiError, StoreRefused
+from airflow_oncall.errors import AirflowApiError, OnCallError, StoreError, StoreRefused
 from airflow_oncall.incident import LogEvent
 from airflow_oncall.rest import AirflowApi
 from airflow_oncall.store.logs import CursorMoved, SqlLogs
@@ -36,6 +36,10 @@ MOST_INSTANCES = 2_000
 AHEAD = timedelta(minutes=5)
 """A record from further in the future has a wrong clock: the time of reading is taken."""
 _ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
+_UNEXPECTED = (
+    OnCallError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+"""What may come out of a source besides what it promises: Python's own families, for what people's files and servers hold is anything."""
 UNREADABLE, PROBLEM, MORE = "source-unreadable", "source-problem", "more-like-this"
 
 
@@ -55,12 +59,13 @@ class PollResult:
 def poll(source: LogSource, logs: SqlLogs, around: Around | None = None, seconds: float = 45) -> PollResult:
     """Read ``source`` from its stored cursor, for about ``seconds``.
 
-    A source that cannot be read is an incident, once. ``around`` gives the task instances that ran at a time, for what names none.
+    A source that cannot be read is an incident, once; where it fails otherwise than it promises, the poll fails as well. ``around`` gives
+    the task instances that ran at a time, for what names none.
     """
     result, until, kinds = PollResult(source.name), time.monotonic() + seconds, set[str]()
     cursor = logs.cursor(source.name)
     try:
-        for batch in source.read(cursor):
+        for batch in _read(source, cursor, logs):
             events = list(_events(source.name, batch, logs, around, kinds))
             result.incidents += logs.commit(source.name, cursor, batch.cursor, events)
             cursor = dict(batch.cursor)
@@ -79,6 +84,18 @@ def poll(source: LogSource, logs: SqlLogs, around: Around | None = None, seconds
     else:
         _readable(source.name, logs)
     return result
+
+
+def _read(source: LogSource, cursor: Cursor, logs: SqlLogs) -> Iterator[Batch]:
+    """What ``source`` reads. A failure that it does not promise is reported too: it would stop the source for good, unseen."""
+    try:
+        yield from source.read(cursor)
+    except (SourceFailed, StoreError):  # the one is reported by the poll, the other is not the source's
+        raise
+    except _UNEXPECTED as error:
+        way_out = "the log of the poll's task has the traceback; report it if it is not your configuration"
+        report_unreadable(source.name, logs, f"source {source.name!r} cannot be read: {type(error).__name__}: {error}; {way_out}")
+        raise
 
 
 def task_instances_around(api: AirflowApi) -> Around:
