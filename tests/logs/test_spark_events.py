@@ -294,6 +294,10 @@ def test_an_event_log_of_another_version_is_read_as_far_as_it_is_known(spark: Sp
     def other(lines: list[str]) -> Iterable[str]:
         yield '{"Event":"SparkListenerLogStart","Spark Version":"9.0.1","Cluster":{"new":1}}'
         yield '{"Event":"SparkListenerQuantumLeap","Job Result":"sideways"}'
+        yield '{"Event":"SparkListenerJobEnd","Job ID":1,"Job Result":"x"}'
+        yield '{"Event":"SparkListenerJobStart","Job ID":77,"Stage IDs":1}'
+        yield f'{{"Event":"SparkListenerApplicationStart","Timestamp":{_nested(100_000)}}}'
+        yield f'{{"Event":"SparkListenerApplicationStart","Timestamp":{_nested(400)}}}'
         for line in lines[1:]:
             event = json.loads(line)
             for unknown in ("Task Metrics", "Submission Time", "Task Executor Metrics"):
@@ -305,7 +309,26 @@ def test_an_event_log_of_another_version_is_read_as_far_as_it_is_known(spark: Sp
     records = poller.poll()
     assert len(records) == 2
     assert {record.identifiers["spark_version"] for record in records} == {"9.0.1"}
-    assert not poller.problems
+    [problem] = poller.problems
+    assert "3 line(s) are no events, skipped, the first is line 3: " in problem
+
+
+def _nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+def test_what_a_growing_log_holds_of_another_type_does_not_enter_the_cursor(folder: Path) -> None:
+    nested, log = _nested(400), folder / "app-1.inprogress"
+    log.write_text(
+        f'{{"Event":"SparkListenerJobStart","Job ID":0,"Submission Time":{nested},"Stage IDs":[1,{nested}]}}\n'
+        f'{{"Event":"SparkListenerStageCompleted","Stage Info":{{"Stage ID":{nested},"Failure Reason":"x"}}}}\n',
+        encoding="utf-8",
+    )
+    poller = Poller(folder)
+    poller.poll()
+    application = poller.cursor["open"]["app-1"]["application"]
+    assert (application["jobs"]["0"]["began"], application["jobs"]["0"]["stages"]) == (None, [1])
+    assert [held["stage"] for held in application["held"]] == [None]
 
 
 def test_a_file_without_a_spark_version_is_a_problem_once(spark: SparkWorld, folder: Path) -> None:

@@ -43,7 +43,7 @@ class Application:
         self.ended = bool(self.state.get("ended"))
 
     def hear(self, event: Mapping[str, Any], position: str) -> list[Record]:
-        """Records that are certain with this event. Unknown events and fields say nothing."""
+        """Records that are certain with this event. Unknown events and fields say nothing; a known field of another type may raise."""
         hears = self._HEARS.get(str(event.get("Event", "")))
         return hears(self, event, position) if hears else []
 
@@ -69,7 +69,7 @@ class Application:
     def _on_application_start(self, event: Mapping[str, Any], _: str) -> list[Record]:
         named = {"application_id": "App ID", "app_name": "App Name", "attempt": "App Attempt ID", "spark_user": "User"}
         self.state["ids"].update({key: _safe(event[name])[:250] for key, name in named.items() if event.get(name)})
-        self.state["started"] = event.get("Timestamp")
+        self.state["started"] = _number(event.get("Timestamp"))
         return []
 
     def _on_application_end(self, event: Mapping[str, Any], position: str) -> list[Record]:
@@ -86,8 +86,8 @@ class Application:
     def _on_job_start(self, event: Mapping[str, Any], _: str) -> list[Record]:
         properties = event.get("Properties") or {}
         self.state["jobs"][str(event.get("Job ID"))] = {
-            "began": event.get("Submission Time"),
-            "stages": event.get("Stage IDs") or [],
+            "began": _number(event.get("Submission Time")),
+            "stages": [one for one in event.get("Stage IDs") or [] if _number(one) is not None],
             "about": _description(properties.get("spark.job.description") or properties.get("callSite.short")),
             "owner": spark_properties.task_instance(properties),
             "sql": str(properties.get("spark.sql.execution.root.id") or properties.get("spark.sql.execution.id") or ""),
@@ -133,7 +133,7 @@ class Application:
             evidence.update(
                 failed=evidence.get("failed", 0) + 1, executor_id=str(task.get("Executor ID", "")), host=str(task.get("Host", "")),
                 error_class=str(reason.get("Class Name") or reason.get("Reason")), said=spark_trouble.shorten(_safe(said), _EVIDENCE_LIMIT),
-                attempt=task.get("Attempt"), task=task.get("Index"),
+                attempt=_number(task.get("Attempt")), task=_number(task.get("Index")),
             )  # fmt: skip
         return []
 
@@ -156,7 +156,7 @@ class Application:
         happened_at = spark_trouble.at(stage.get("Completion Time"))
         text = "\n".join([*lines, told] if told else lines)
         record = spark_trouble.failure(spark_trouble.STAGE_FAILED, text, position, happened_at, known, "WARNING")
-        self._hold(record, kind="stage", stage=stage.get("Stage ID"), evidence=told)
+        self._hold(record, kind="stage", stage=_number(stage.get("Stage ID")), evidence=told)
         return []
 
     def _on_executor_added(self, event: Mapping[str, Any], _: str) -> list[Record]:
@@ -181,7 +181,7 @@ class Application:
     def _on_sql_start(self, event: Mapping[str, Any], _: str) -> list[Record]:
         execution = event.get("executionId")
         if event.get("rootExecutionId", execution) in (None, execution):
-            self.state["sql"][str(execution)] = {"about": _description(event.get("description")), "began": event.get("time")}
+            self.state["sql"][str(execution)] = {"about": _description(event.get("description")), "began": _number(event.get("time"))}
         return []
 
     def _on_sql_end(self, event: Mapping[str, Any], position: str) -> list[Record]:
@@ -225,6 +225,11 @@ class Application:
     }
     TELLING = re.compile(rb'\{"Event":"(?:%s)"' % "|".join(map(re.escape, _HEARS)).encode())
     """Lines worth parsing. Most events of a log are none, and of the ends of tasks most are successes."""
+
+
+def _number(value: object) -> int | None:
+    """Spark's numbers; of another type nothing is kept, for the state is stored and all of the log's later events meet it."""
+    return value if isinstance(value, int) else None
 
 
 def _safe(text: object) -> str:

@@ -10,6 +10,7 @@ import copy
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ from airflow_oncall.capture.redact import redact
 
 _VERSION = 1
 _BATCH_BYTES, _BATCH_RECORDS = 4 * 1024 * 1024, 1000
+_UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a line raises that is no JSON, is nested too deep, or whose fields have other types than those of the Spark that we know."""
 _SUCCESS = b'"Task End Reason":{"Reason":"Success"}'
 
 
@@ -182,14 +185,12 @@ def _hear(line: bytes | None, part: LogPart, place: Place, application: Applicat
         return []
     if _SUCCESS in line[:1000]:
         return []
-    try:
+    with suppress(*_UNFIT):
         event = json.loads(line)
-    except ValueError:
-        event = None
-    if not isinstance(event, dict):
-        batch.skip(part, place.lines, line)
-        return []
-    return application.hear(event, f"{part.name}:{place.lines}")
+        if isinstance(event, dict):
+            return application.hear(event, f"{part.name}:{place.lines}")
+    batch.skip(part, place.lines, line)
+    return []
 
 
 def _finish(log: EventLog, at: dict[str, Any], application: Application, progress: dict[str, Any], batch: _Gathered) -> None:
