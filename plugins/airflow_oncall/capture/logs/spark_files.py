@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from itertools import islice
 from typing import IO, TYPE_CHECKING, cast
 
@@ -64,7 +66,7 @@ class EventLog:
 
     @property
     def changed_at(self) -> float:
-        """When the newest of its files was written to, as the storage says."""
+        """When the newest of its files was written to, as the storage says, or now where it does not."""
         return max((part.changed_at for part in self.parts), default=0.0)
 
 
@@ -123,7 +125,14 @@ def _part(name: str, path: ObjectStoragePath) -> LogPart | None:
         return None
     if path.is_dir():
         return None
-    return LogPart(name, path, int(stat.st_size or 0), float(stat.st_mtime or 0.0))
+    return LogPart(name, path, int(stat.st_size or 0), _seconds(stat.st_mtime))
+
+
+def _seconds(changed_at: object) -> float:
+    """A store's time of change; stores give seconds or a datetime. Where one tells none, now: no log may be too old unseen."""
+    if isinstance(changed_at, datetime):
+        return (changed_at if changed_at.tzinfo else changed_at.replace(tzinfo=timezone.utc)).timestamp()
+    return float(changed_at) if isinstance(changed_at, (int, float)) and changed_at else time.time()
 
 
 def part_number(name: str) -> int:
