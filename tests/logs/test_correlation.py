@@ -63,6 +63,12 @@ def test_a_key_in_the_application_name_stands_for_the_try_that_made_it() -> None
     assert owner(deadlock(application_name=key), keys={key: (NIGHTLY_ORDERS, 2)}) == Owner(NIGHTLY_ORDERS, 2, Correlation.EXPLICIT, 1.0)
 
 
+def test_a_key_is_believed_of_postgresql_alone_as_labels_of_a_document_can_be_anybodys() -> None:
+    key = task_key(NIGHTLY_ORDERS, 2)
+    document = noted(1, "deadlock detected", signature="error-document", identifiers={"application_name": key})
+    assert not owner(document, mail, keys={key: (NIGHTLY_ORDERS, 2)}).is_believed
+
+
 def test_a_key_that_the_store_never_heard_of_is_found_among_what_ran() -> None:
     found = owner(deadlock(application_name=task_key(NIGHTLY_ORDERS, 1)), sales_report, stock_update)
     assert (found.ref, found.correlation) == (NIGHTLY_ORDERS, Correlation.EXPLICIT)

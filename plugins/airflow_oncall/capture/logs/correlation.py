@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from airflow_oncall.capture.logs.inference import SLACK, Candidate, weigh
+from airflow_oncall.capture.logs.inference import SLACK, Candidate, engine_of, weigh
 from airflow_oncall.capture.logs.pod_owner import matches_label
 from airflow_oncall.capture.logs.source import Record
 from airflow_oncall.capture.logs.task_key import KEY_PATTERN, task_key
@@ -82,6 +82,9 @@ def _is_possible(name: str) -> bool:
 
 
 def _key(record: Record) -> str:
+    # Only PostgreSQL's own word is believed: in other sources a field of this name is whatever somebody wrote into it.
+    if engine_of(record) != "postgres":
+        return ""
     found = re.search(KEY_PATTERN, record.identifiers.get("application_name", ""))
     return found[0] if found else ""
 

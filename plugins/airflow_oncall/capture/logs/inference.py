@@ -98,7 +98,7 @@ def _log_odds(record: Record, moment: datetime, candidate: Candidate) -> float:
     return sum(sign(record, moment, candidate) for sign in (_task, _statement, _comment, _name, _host, _engine, _user, _end))
 
 
-def _engine_of(record: Record) -> str:
+def engine_of(record: Record) -> str:
     """The engine that a record is of: its signature begins with it."""
     return record.signature.partition("-")[0]
 
@@ -136,7 +136,7 @@ def _name(record: Record, moment: datetime, candidate: Candidate) -> float:
 
 def _host(record: Record, moment: datetime, candidate: Candidate) -> float:
     # Of a database's record it is the client's host; other engines name hosts of their own.
-    theirs = record.identifiers.get("host", "") if _engine_of(record) == "postgres" else ""
+    theirs = record.identifiers.get("host", "") if engine_of(record) == "postgres" else ""
     ours = candidate.view.hostname or ""
     # An address and a name cannot be compared without asking somebody.
     if not theirs or not ours or theirs == LOCAL or theirs[0].isdigit() != ours[0].isdigit():
@@ -145,7 +145,7 @@ def _host(record: Record, moment: datetime, candidate: Candidate) -> float:
 
 
 def _engine(record: Record, moment: datetime, candidate: Candidate) -> float:
-    fitting, operator = _ENGINES.get(_engine_of(record)), candidate.view.operator or ""
+    fitting, operator = _ENGINES.get(engine_of(record)), candidate.view.operator or ""
     if fitting is None or not operator:
         return 0.0
     return SAME_ENGINE if fitting.search(operator) else 0.0 if _ANY_ENGINE.search(operator) else OTHER_ENGINE
