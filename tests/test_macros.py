@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.sdk.definitions.context import Context
 from jinja2.sandbox import SandboxedEnvironment
 
+from airflow_oncall.capture.logs.task_key import task_key
+from airflow_oncall.incident import TaskRef
 from airflow_oncall.macros import KEY, mebibytes, memory_of_try, oncall_memory, pod_memory, spark_memory, written_as
 from airflow_oncall.show.plugin import OnCallPlugin
+
+NIGHTLY_LOAD = TaskRef("nightly", "manual__1", "load")
 
 
 class StateStore(dict[str, Any]):
@@ -41,6 +47,14 @@ def test_a_template_that_is_rendered_outside_a_run_sees_the_first_size() -> None
 
 def test_an_author_who_declares_more_by_now_is_not_given_less() -> None:
     assert rendered("{{ macros.oncall.oncall_memory('8g') }}") == "8g"
+
+
+def test_an_sql_operator_names_its_try_to_postgresql() -> None:
+    options = "-c application_name={{ macros.oncall.oncall_application_name() }}"
+    operator = SQLExecuteQueryOperator(task_id="load", sql="SELECT 1", conn_id="dwh", hook_params={"options": options})
+    ti = SimpleNamespace(dag_id="nightly", run_id="manual__1", task_id="load", map_index=-1, try_number=2)
+    assert "hook_params" in operator.template_fields
+    assert rendered(operator.hook_params["options"], ti=ti) == f"-c application_name={task_key(NIGHTLY_LOAD, 2)}"
 
 
 def test_a_size_is_written_as_its_reader_wants_it() -> None:

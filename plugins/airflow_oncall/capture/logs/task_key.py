@@ -6,6 +6,8 @@ it again; to find the ids of a key, it is also remembered in the incident store.
     psycopg.connect(dsn, **postgres_options())
     create_engine(url, connect_args=postgres_options())
     PostgresHook("dwh", options="-c application_name={application_name}".format(**postgres_options()))
+
+and in templates, which are rendered where the task runs, ``{{ macros.oncall.oncall_application_name() }}``.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import re
 import threading
 from collections.abc import Mapping
 from typing import Any
+
+from jinja2 import pass_context
 
 from airflow_oncall.errors import OnCallError
 from airflow_oncall.incident import TaskRef
@@ -49,6 +53,12 @@ def postgres_options(context: Mapping[str, Any] | None = None) -> dict[str, str]
     if aside.is_alive():
         log.warning("The incident store did not take the key %s of %s in %s s; the task goes on", key, found[0], PATIENCE)
     return {"application_name": key}
+
+
+@pass_context
+def oncall_application_name(context: Any) -> str:
+    """The template macro: the value of :func:`postgres_options`."""
+    return postgres_options(context)["application_name"]
 
 
 def sql_comment(context: Mapping[str, Any] | None = None) -> str:
