@@ -223,6 +223,36 @@ def test_a_file_that_was_copied_packed_and_truncated_is_read_on_in_its_copy(half
     assert (problems, polled(source, after)[0]) == ([], [])
 
 
+@pytest.mark.parametrize("ending", [".1", "-20261122"])
+def test_a_file_that_was_copied_and_truncated_is_read_on_in_its_copy(half_read: tuple[Path, Any, list[str]], ending: str) -> None:
+    log, cursor, positions = half_read
+    last = log.read_bytes().splitlines(keepends=True)[-1]
+    log.with_name(f"postgresql.json{ending}").write_bytes(log.read_bytes())
+    log.write_bytes(last)
+    source = files(log.parent, start="start")
+    records, after, problems = polled(source, cursor)
+    assert [one.position for one in records[:-1]] == positions[1:]
+    assert records[-1].position not in positions
+    assert (problems, polled(source, after)[0]) == ([], [])
+    log.with_name(f"postgresql.json{ending}").rename(log.with_name("postgresql.json.2"))
+    assert polled(source, after)[0] == [], "a copy is known by itself from then on"
+
+
+def test_a_copy_is_not_read_before_what_it_was_copied_from_is_truncated_and_written_anew(half_read: tuple[Path, Any, list[str]]) -> None:
+    log, cursor, positions = half_read
+    source, rows = files(log.parent, start="start"), log.read_bytes()
+    log.with_name("postgresql.json.1").write_bytes(rows)
+    records, cursor, _ = polled(source, cursor)
+    assert [one.position for one in records] == positions[1:]
+    os.truncate(log, 0)
+    records, cursor, _ = polled(source, cursor)
+    assert records == []
+    log.write_bytes(rows.splitlines(keepends=True)[-1])
+    records, cursor, problems = polled(source, cursor)
+    assert len(records) == 1
+    assert (problems, polled(source, cursor)[0]) == ([], [])
+
+
 def test_a_packed_file_that_is_cut_off_is_told(half_read: tuple[Path, Any, list[str]]) -> None:
     log, cursor, _ = half_read
     log.with_name("postgresql.json.2.gz").write_bytes(gzip.compress(log.read_bytes())[:-20])

@@ -3,6 +3,7 @@
     folder -> files with something new -> blocks -> rows -> records of trouble
 
 A file is known by its inode and its first line, so it is read on under another name, and from its begin once it was written anew.
+A copy that a rotation makes of one before it truncates it holds the rest of that one, and is read as that.
 What reads a folder is behind :class:`LogFolder`; ``postgres_sql`` has one that needs no file access.
 """
 
@@ -15,9 +16,9 @@ import os
 import stat
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -109,6 +110,8 @@ class LogReader:
     """Kept in the cursor, for when the server cannot be asked."""
     problems: list[str] = field(default_factory=list)
     _places: dict[str, _Place] = field(default_factory=dict, init=False)
+    _copies: list[LogFile] = field(default_factory=list, init=False)
+    """Files that were not known and begin as one does that was."""
     _given: dict[str, Any] = field(default_factory=dict, init=False)
     """The cursor as last handed on."""
 
@@ -118,27 +121,43 @@ class LogReader:
         listed = sorted(self.folder.files(), key=lambda file: (file.modified, file.name))
         known = {file.identity for file in listed}
         self._places = {identity: place for identity, place in before.files.items() if identity in known}
+        self._copies = [file for file in listed if file.identity not in before.files and self._is_copy(file, before.files.values())]
         for identity in before.files.keys() - known:
             yield from self._gone(identity, before.files[identity], "vanished")
-        for file in self._followed(listed):
+        for file in self._followed([file for file in listed if file not in self._copies]):
             yield from self._file(file, from_end=not cursor and self.start == "end")
         if self._state() != self._given or self.problems:
             yield self._batch(())
 
     def _gone(self, identity: str, place: _Place, fate: str) -> Iterator[Batch]:
-        """The rest of what is not there any more, from what it was packed into; else what is lost of it is told."""
+        """The rest of what is not there any more, from what it was copied or packed into; else what is lost of it is told."""
+        copy = next((file for file in self._copies if self._is_of(file, place) and file.size >= place.offset), None)
+        if copy:
+            yield from self._rest(replace(copy, identity=identity), place)
+            self._places[copy.identity] = place.model_copy(update={"name": copy.name, "offset": copy.size, "size": copy.size})
+            return
         packed = next((file for name in self.folder.packed() if self._is_of(file := LogFile(name, identity, 0), place)), None)
         if packed is None:
             if place.offset < place.size:
                 lost = f"{place.size - place.offset} bytes behind byte {place.offset} that were not read are lost"
                 self.problems.append(f"{place.name} {fate}; {lost}")
             return
-        self._places[identity] = place  # a poll that is stopped in here goes on in here
+        yield from self._rest(packed, place)
+
+    def _rest(self, file: LogFile, place: _Place) -> Iterator[Batch]:
+        """What is left to read of a file that goes by another name now, under the identity that it had."""
+        self._places[file.identity] = place  # a poll that is stopped in here goes on in here
         try:
-            yield from self._blocks(packed, place)
+            yield from self._blocks(file, place)
         except Unreadable as error:
             self.problems.append(str(error))
-        self._places.pop(identity, None)
+        self._places.pop(file.identity, None)
+
+    def _is_copy(self, file: LogFile, places: Iterable[_Place]) -> bool:
+        """Whether a rotation made it of a file that is known: it is named after that, and has its first line."""
+        return any(
+            place.name and file.name.startswith((f"{place.name}.", f"{place.name}-")) and self._is_of(file, place) for place in places
+        )
 
     def _is_of(self, file: LogFile, place: _Place) -> bool:
         with suppress(Unreadable):
