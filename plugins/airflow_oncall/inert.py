@@ -1,4 +1,4 @@
-"""Text that others wrote, made harmless before a terminal, a page, a mail client or a language model gets it."""
+"""Text that others wrote, a language model among them, made harmless before people see it."""
 
 from __future__ import annotations
 

@@ -253,7 +253,7 @@ class StormWatch:
         refused = decision is not None and decision.verdict is Verdict.ESCALATE and decision.basis.get("action") in RERUNS
         if not refused or diagnosis is None or diagnosis.transient or storm.probes >= self.judgement.policy.storms.most_probes:
             return None
-        fitness, found = self._fittest(storm, with_other_text=True)
+        fitness, found = self._fittest(storm, self._resting(storm), with_other_text=True)
         return found if fitness < UNFIT else None
 
     def _outcome(self, storm: Storm, probe: Incident) -> Outcome | None:
@@ -321,12 +321,12 @@ class StormWatch:
 
     def _candidate(self, storm: Storm) -> tuple[int, Incident | None]:
         """How fit the fittest held member is for a probe, and which that is; none that reads as what is a person's, if there are others."""
-        fittest = self._fittest(storm, with_other_text=True)
-        return fittest if fittest[1] else self._fittest(storm)
+        resting = self._resting(storm)  # asks Airflow, so once for both
+        fittest = self._fittest(storm, resting, with_other_text=True)
+        return fittest if fittest[1] else self._fittest(storm, resting)
 
-    def _fittest(self, storm: Storm, *, with_other_text: bool = False) -> tuple[int, Incident | None]:
+    def _fittest(self, storm: Storm, resting: set[str], *, with_other_text: bool = False) -> tuple[int, Incident | None]:
         best: tuple[int, Incident | None] = (UNFIT, None)
-        resting = self._resting(storm)
         for one in self.store.storms.candidates(storm, CANDIDATES, resting, with_other_text=with_other_text):
             fitness = self._fitness(one, resting)
             if best[1] is None or fitness < best[0]:

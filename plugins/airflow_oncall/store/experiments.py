@@ -97,7 +97,7 @@ class Experiments:
     def counts(self, experiment: Experiment, newest: int | None = None) -> dict[str, ArmCounts]:
         """Of every arm what became of its actions, also of those that a person had to approve; of so many of its newest decisions."""
         with transaction(self._engine, reading=True) as connection:
-            return {arm: _trials(connection, experiment, arm, newest) for arm in experiment.arms}
+            return {arm: _counts(connection, experiment, arm, newest) for arm in experiment.arms}
 
     def _read(self, *where: Any) -> list[Experiment]:
         with transaction(self._engine, reading=True) as connection:
@@ -108,7 +108,7 @@ class Experiments:
 _running = experiments.c.stopped_at.is_(None)
 
 
-def _trials(connection: Connection, experiment: Experiment, arm: str, newest: int | None) -> ArmCounts:
+def _counts(connection: Connection, experiment: Experiment, arm: str, newest: int | None) -> ArmCounts:
     given = (of_an_arm, decisions.c.arm == f"{experiment.name}/{arm}", decisions.c.made_at >= experiment.started_at)
     drawn = select(decisions.c.incident_id, decisions.c.number).where(*given).order_by(decisions.c.made_at.desc()).limit(newest).subquery()
     query = (
