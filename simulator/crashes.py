@@ -29,7 +29,7 @@ from airflow_oncall.store.records import action_of
 from airflow_oncall.store.sql import Store
 from airflow_oncall.store.tables import actions
 from airflow_oncall.triage.similar import SimilarTexts
-from simulator.causes import OUTAGE, Trouble
+from simulator.causes import OUTAGE, Process, Trouble
 from simulator.clock import START, SimulatedClock, running_on
 from simulator.course import AUTO, Clear, Course, SimulatedSite, Story
 from simulator.site import DAG_IDS, STEPS, TRIES, Plan, Site, draw_site
@@ -48,6 +48,11 @@ STORMS: dict[str, int] = {"members": 5, "first_wave": 2}
 """So small that :data:`STRUCK` runs make one."""
 STRUCK = 8
 """Runs that an outage hits at once, beside the troubles of each by itself: of these, most are repaired in waves."""
+REFUSED = "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='orders', port=443): [Errno 111] Connection refused"
+EXPIRED = "requests.exceptions.SSLError: HTTPSConnectionPool(host='orders', port=443): certificate verify failed: certificate has expired"
+LASTS_FOR = 5
+"""Runs of every other outage whose text says, of the same place, what no re-run mends: enough to make a storm by themselves, which then
+has to look for a probe with another text."""
 OUTAGES = timedelta(hours=2)
 """Between two of them."""
 OUTAGE_LASTS = timedelta(minutes=5)
@@ -99,13 +104,20 @@ def play(kills: int = 1000, seed: int = 1, database: str | None = None, say: Cal
 def with_outages(site: Site) -> Site:
     """The site with runs of several DAGs that fail at once and of one cause, again and again."""
     count = (site.ends_at - START) // OUTAGES
-    plans = (_struck(START + OUTAGES * (0.5 + number), dag_id) for number in range(count) for dag_id in DAG_IDS[:STRUCK])
+    plans = (_struck(number, run) for number in range(count) for run in range(STRUCK))
     return replace(site, plans=tuple(sorted((*site.plans, *plans), key=lambda plan: plan.starts_at)))
 
 
-def _struck(at: datetime, dag_id: str) -> Plan:
-    trouble = Trouble(OUTAGE, held_out()[OUTAGE.kind][0], until=at + OUTAGE_LASTS)
+def _struck(outage: int, run: int) -> Plan:
+    at, dag_id = START + OUTAGES * (0.5 + outage), DAG_IDS[run]
+    trouble = _of_a_service(at, run) if outage % 2 else Trouble(OUTAGE, held_out()[OUTAGE.kind][0], until=at + OUTAGE_LASTS)
     return Plan(TaskRef(dag_id, f"struck__{at.isoformat()}", STEPS[-1]), at, 0, (), trouble, (5.0,) * TRIES, 0.1, False, False, 60.0)
+
+
+def _of_a_service(at: datetime, run: int) -> Trouble:
+    if run < LASTS_FOR:
+        return Trouble(Process("certificate", ("network_connectivity", False), 0.0), EXPIRED, lasting=True)
+    return Trouble(Process("service", ("network_connectivity", True), 0.0), REFUSED, until=at + OUTAGE_LASTS)
 
 
 def budgeted(policy: Policy, budgets: Mapping[str, int | None]) -> Policy:

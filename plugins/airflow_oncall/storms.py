@@ -32,6 +32,7 @@ from airflow_oncall.act.verify import look
 from airflow_oncall.errors import AirflowApiError, NotFound
 from airflow_oncall.incident import (
     Action,
+    ActionKind,
     ActionState,
     Decision,
     Diagnosis,
@@ -242,7 +243,8 @@ class StormWatch:
         if other:
             self._send_ahead(storm, other)
         else:
-            self.store.storms.move(storm, StormState.ESCALATED, probe.detail, PACE)
+            # Without the probe's own detail, for the reason that _send_ahead gives.
+            self.store.storms.move(storm, StormState.ESCALATED, f"probe {storm.probes} (incident {probe.id}) is left to people", PACE)
 
     def _with_other_text(self, storm: Storm, probe: Incident) -> Incident | None:
         """The next probe in place of one whose own text says that a re-run is in vain: a member that reads differently.
@@ -315,7 +317,7 @@ class StormWatch:
             self.store.storms.move(storm, StormState.CLOSED, "every member has ended")
 
     def _send_ahead(self, storm: Storm, probe: Incident) -> None:
-        # Without its name: whoever sees one member reads this, and may not see the DAG of another.
+        # Neither its name nor its words: whoever sees one member reads this, and may not see the DAG of another.
         detail = f"probe {storm.probes + 1} is incident {probe.id}"
         self.store.storms.probe(storm, probe.id, StormState.PROBING, detail)
 
@@ -444,6 +446,6 @@ def _approved(judged: Judged, by: str) -> Judged:
 
 
 def _left(judged: Judged, reason: str) -> Judged:
-    """A person's, without a message of its own: the storm's tells of all of them."""
-    decision = _with(judged, Verdict.ESCALATE, f"Left to people with its storm: {reason}", action=None)
-    return judged._replace(decision=decision, state=State.ESCALATED, due_in=PACE, attempts=0)
+    """A person's: its task instance's note says so. The storm's message tells of all of them."""
+    decision = _with(judged, Verdict.ESCALATE, f"Left to people with its storm: {reason}", action=ActionKind.ESCALATE)
+    return judged._replace(decision=decision, state=State.ACTING, due_in=0, attempts=0, limits=(), hold=None)

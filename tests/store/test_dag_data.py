@@ -15,7 +15,7 @@ from sqlalchemy import event, make_url, select, text, update
 from tests.cast import MIDNIGHT, NIGHTLY_ORDERS, vendor_was_down
 from tests.databases import Databases, fresh_store
 
-from airflow_oncall.incident import Decision, Evidence, LogEvent, State, TaskRef, Verdict
+from airflow_oncall.incident import Decision, Diagnosis, Evidence, LogEvent, State, StormState, TaskRef, Verdict
 from airflow_oncall.store import dag_data
 from airflow_oncall.store.dag_data import DagData
 from airflow_oncall.store.engine import engine_for
@@ -110,6 +110,40 @@ def test_a_deletion_leaves_no_word_of_the_dag_and_everything_of_others(filled: S
     assert kept["theirs"].entry["example"] == "503"
     assert "example" not in kept["ada"].entry
     assert {change.entry.get("notes") for change in filled.knowledge.history("ada") if change.entry} == {None, "call the vendor"}
+
+
+def storm_of(store: Store, dag_id: str) -> None:
+    """All failures of the DAG were one storm, whose cause holds text of its own; it is over."""
+    with store.engine.begin() as connection:
+        theirs = incidents.c.dag_id == dag_id
+        connection.execute(update(incidents).where(theirs).values(state=str(State.DIAGNOSED), cause=f"at {OWN}"))
+    store.storms.gather_cause(f"at {OWN}", Diagnosis("database_connectivity", 0.9, True, 0.9), "auto")
+    (storm,) = store.storms.open()
+    store.storms.answered(storm, approved=True, user="ann", known_as=[OWN])
+    close(store, dag_id)
+    store.storms.move(storm, StormState.CLOSED, f"it was {OWN}")
+
+
+def test_a_storm_without_members_goes_with_the_last_of_them(store: Store) -> None:
+    fill(store)
+    storm_of(store, "nightly")
+    lines = [line for line in store.dag_data.export("nightly", "ann") if line.get("table") == "storms"]
+    assert [line["row"]["cause"] for line in lines] == [f"at {OWN}"]
+    store.dag_data.delete("nightly", "ann")
+    assert OWN not in everything(store)
+    assert store.storms.newest(5) == []
+    assert store.audit.verify().problem == ""
+
+
+def test_a_storm_with_members_of_another_dag_stays(store: Store) -> None:
+    fill(store)
+    with store.engine.begin() as connection:
+        connection.execute(update(incidents).values(dag_id="billing").where(incidents.c.run_id == "run-0"))
+    storm_of(store, "nightly")
+    with store.engine.begin() as connection:
+        connection.execute(update(incidents).values(storm_id=store.storms.newest(1)[0].id).where(incidents.c.dag_id == "billing"))
+    store.dag_data.delete("nightly", "ann")
+    assert [storm.members for storm in store.storms.newest(5)] == [2]
 
 
 def purged(store: Store, dag_id: str | None = "nightly") -> None:

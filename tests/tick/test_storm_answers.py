@@ -122,6 +122,16 @@ def test_silence_about_a_probe_is_told_and_holds_the_others(storm: StormScene, t
     assert "nobody answered in time" in message["body"]
 
 
+def test_whoever_looks_at_a_member_that_is_left_to_people_reads_why(asking: StormScene, told: list[dict[str, Any]]) -> None:
+    before = len(told)
+    asking.reject(asked_about(asking))
+    asking.ticks(5)
+    assert asking.states == {"resolved": 4, "escalated": 8}
+    notes = [one.note or "" for one in asking.airflow.instances.values() if one.state == "failed"]
+    assert len([note for note in notes if "answered with no by ann" in note]) == 7, "of the others: theirs was asked about"
+    assert len(told) - before <= 2, "one message for all of them, beside that of whoever was asked"
+
+
 # what is kept of it
 
 

@@ -19,15 +19,20 @@ from airflow_oncall.store.sql import Store
 
 log = logging.getLogger(__name__)
 
+SOON, LATER = 30.0, 300.0
+"""Seconds until it is looked at again; a storm may leave thousands to people at once."""
+
 
 def escalate(store: Store, api: AirflowApi, policy: Policy, incident: Incident, action: Action) -> Incident:
-    """Have people told, then record it; the incident is ``escalated`` and still followed."""
+    """Have people told, then record it; the incident is ``escalated`` and still followed. Of a storm only the probe is told of."""
     decision = store.reading.decision(incident.id)
     reason = " ".join(decision.reasons) if decision else incident.detail
     noted = _note(api, incident, action, reason)
-    wrong = put(store, api, policy, incident, Occasion.ESCALATED, incident.detail, store.storms.probed_by(incident))
+    storm = store.storms.of(incident)
+    is_told_of = storm is None or storm.probe_id == incident.id
+    wrong = put(store, api, policy, incident, Occasion.ESCALATED, incident.detail, storm) if is_told_of else ""
     detail = " ".join(filter(None, (decision.reasons[0] if decision else reason, noted, wrong)))
-    return store.ledger.acted(incident, action, ActionState.DONE, detail, State.ESCALATED, 30)
+    return store.ledger.acted(incident, action, ActionState.DONE, detail, State.ESCALATED, SOON if is_told_of else LATER)
 
 
 def tell(store: Store, api: AirflowApi, policy: Policy, incident: Incident) -> Incident:

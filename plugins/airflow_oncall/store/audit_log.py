@@ -230,6 +230,11 @@ def rows_about(incident_ids: Sequence[int]) -> ColumnElement[bool]:
     return audit.c.incident_id.in_(incident_ids) & audit.c.dag_id.is_(None)
 
 
+def rows_about_storms(storm_ids: Sequence[int], since: datetime) -> ColumnElement[bool]:
+    """Rows about storms as a whole, from when the first of them was opened: SQLite gives ids again."""
+    return audit.c.incident_id.is_(None) & (audit.c.at >= since) & audit.c.detail["storm"].as_integer().in_(storm_ids)
+
+
 def erase(connection: Connection, which: ColumnElement[bool], actor: str) -> int:
     """Take out what these rows tell, and leave a row that says which they were; their number."""
     told = update(audit).where(which, audit.c.salt != "").values(detail={}, salt="", dag_id=None)

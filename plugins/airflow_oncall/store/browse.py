@@ -123,7 +123,7 @@ class Browse:
         return number if number <= COUNTED else None
 
     def storms(self, sight: Sight, limit: int, before: int | None = None, is_open: bool | None = None) -> list[Storm]:
-        """Storms with a member that may be seen, newest first; only such members are counted."""
+        """Storms with a member that may be seen, newest first; only such members are counted, or named as the probe."""
         on_or_over = {None: [], True: [storms.c.closed_at.is_(None)], False: [storms.c.closed_at.is_not(None)]}
         return self._storms(sight, [*_behind(storms.c.id, before), *on_or_over[is_open]], limit)
 
@@ -136,7 +136,10 @@ class Browse:
         seen = select(incidents.c.id).where(theirs).correlate(storms).exists()
         members = select(func.count()).select_from(incidents).where(theirs).correlate(storms)
         held = members.where(incidents.c.state == str(State.HELD)).scalar_subquery().label("held")
-        query = select(storms, members.scalar_subquery().label("members"), held).where(*where, seen)
+        probe = select(incidents.c.id).where(incidents.c.id == storms.c.probe_id, visible(self._engine, sight)).correlate(storms)
+        own = [column for column in storms.c if column is not storms.c.probe_id]
+        counted = (members.scalar_subquery().label("members"), held, probe.scalar_subquery().label("probe_id"))
+        query = select(*own, *counted).where(*where, seen)
         return [storm_of(row) for row in rows(self._engine, query.order_by(storms.c.id.desc()).limit(limit))]
 
     def members(self, sight: Sight, storm_id: int) -> tuple[dict[str, int], list[str]]:

@@ -11,17 +11,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, exists, func, or_, select
 
 from airflow_oncall.store.audit import note
-from airflow_oncall.store.audit_log import erase, rows_about
+from airflow_oncall.store.audit_log import erase, rows_about, rows_about_storms
 from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.knowledge import forget_words, quotable
 from airflow_oncall.store.records import now
 from airflow_oncall.store.retention import at_rest, belonging, fingerprints, in_batches, short
 from airflow_oncall.store.rollups import Rollups
 from airflow_oncall.store.schema import HEAD
-from airflow_oncall.store.tables import audit, dag_fingerprints, incidents, knowledge, knowledge_history, metadata, occurrences, suggestions
+from airflow_oncall.store.tables import (
+    audit,
+    dag_fingerprints,
+    incidents,
+    knowledge,
+    knowledge_history,
+    metadata,
+    occurrences,
+    storms,
+    suggestions,
+)
 
 FORMAT, VERSION = "airflow-oncall-dag-data", 1
 AT_ONCE = 200
@@ -68,6 +78,7 @@ class DagData:
         while self._some(dag_id, actor, gone):
             pass
         self._purged(dag_id, actor, gone)
+        self._storms_without_members(actor, gone)
         for table in _tables_of_dags():
             if table is audit:
                 continue
@@ -124,13 +135,27 @@ class DagData:
             if not some:
                 break
 
+    def _storms_without_members(self, actor: str, gone: Deleted) -> None:
+        """Take out storms that are over and of which no member is left, whoever they were of, and what the audit log tells of them."""
+        empty = ~exists().where(incidents.c.storm_id == storms.c.id)
+        query = select(storms.c.id, storms.c.opened_at).where(storms.c.closed_at.is_not(None), empty).order_by(storms.c.id).limit(AT_ONCE)
+        while True:
+            with transaction(self._engine) as connection:
+                some = connection.execute(query.with_for_update(skip_locked=True)).all()
+                if not some:
+                    break
+                ids = [row.id for row in some]
+                gone.audit += erase(connection, rows_about_storms(ids, min(row.opened_at for row in some)), actor)
+                gone.rows += connection.execute(delete(storms).where(storms.c.id.in_(ids))).rowcount
+                note(connection, actor, "forgotten", {"table": "storms", "rows": len(ids)})
+
     @staticmethod
     def _forget_words(connection: Connection, about: Sequence[str], lines: Collection[str], actor: str, gone: Deleted) -> None:
         gone.knowledge += forget_words(connection, about, lines, actor)
         gone.rows += connection.execute(delete(suggestions).where(suggestions.c.fingerprint.in_(about))).rowcount
 
     def _rows(self, dag_id: str) -> Iterator[tuple[Table, Mapping[str, Any]]]:
-        last, seen = 0, set[str]()
+        last, seen, in_storms = 0, set[str](), set[int]()
         while page := self._page(incidents, incidents.c.dag_id == dag_id, incidents.c.id > last):
             last = page[-1]["id"]
             yield from ((incidents, row) for row in page)
@@ -138,7 +163,9 @@ class DagData:
             with transaction(self._engine, reading=True) as connection:
                 fresh = sorted(_fingerprints(connection, ids) - seen)
             seen |= set(fresh)
-            for table, which in (*_belonging_to(ids), *_alike(fresh)):
+            gathered = {row["storm_id"] for row in page if row["storm_id"]} - in_storms
+            in_storms |= gathered
+            for table, which in (*_belonging_to(ids), *_alike(fresh), (storms, storms.c.id.in_(gathered))):
                 yield from ((table, row) for row in self._all(table, which))
         with transaction(self._engine, reading=True) as connection:
             of_purged = select(dag_fingerprints.c.fingerprint).where(dag_fingerprints.c.dag_id == dag_id)

@@ -9,7 +9,7 @@ from tests.cast import FOURTH_SHARD, NIGHTLY_ORDERS
 from tests.show.api.client import Api, error_of
 from tests.show.api.story import DATABASE_LOG, SHARD, Story
 
-from airflow_oncall.incident import ActionState, State, TaskRef, Verdict
+from airflow_oncall.incident import ActionState, State, StormState, TaskRef, Verdict
 from airflow_oncall.store.sql import Store
 
 BOTH = [TaskRef("shards", "manual__1", "work", index) for index in range(2)]
@@ -117,6 +117,14 @@ def test_of_a_storm_only_members_that_may_be_seen_count(api: Api, story: Story) 
     assert (seen["members"], seen["dag_ids"], [row["dag_id"] for row in seen["incidents"]]) == (1, ["nightly"], ["nightly"])
     assert [row["id"] for row in api.get("/storms", "lena").json()["items"]] == [storm_id]
     assert error_of(api.get(f"/storms/{other}", "lena")) == (404, "not_found")
+
+
+def test_a_probe_that_may_not_be_seen_is_not_named(api: Api, story: Story) -> None:
+    storm = story.store.storms.get(story.storm([*BOTH, NIGHTLY_ORDERS]))
+    assert storm is not None
+    (probe,) = (one for one in story.store.reading.incidents() if one.ref == BOTH[0])
+    story.store.storms.probe(storm, probe.id, StormState.PROBING, "probe 1")
+    assert [api.get(f"/storms/{storm.id}", reader).json()["probe_id"] for reader in ("ada", "lena")] == [probe.id, None]
 
 
 def test_files_that_break_and_what_no_task_logged_go_by_airflows_views(api: Api, story: Story) -> None:

@@ -171,7 +171,7 @@ class LoggedOut(Out):
 
 
 class StormRow(Out):
-    """Incidents with one cause. Members of DAGs that the reader may not see are not counted."""
+    """Incidents with one cause. Members of DAGs that the reader may not see are not counted, nor named as the probe."""
 
     id: int
     cause: str
