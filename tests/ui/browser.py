@@ -42,6 +42,10 @@ if (!window.axe) (0, eval)(source);
 axe.run(root, {resultTypes: ["violations"]}).then((found) => done(JSON.stringify(found.violations.map(
   ({id, impact, nodes}) => ({id, impact, nodes: nodes.map((one) => one.target.join(" ") + ": " + one.failureSummary)})))));
 """
+_HELD = """
+const page = document.querySelector("[data-oncall]"), {pointerEvents, overflow} = document.body.style;
+return page.closest("[aria-hidden=true], [inert], [data-inert]") !== null || pointerEvents === "none" || overflow === "hidden";
+"""
 
 
 def missing() -> str:
@@ -78,9 +82,17 @@ class Reader:
     def sign_in(self, user: str, theme: str = "light") -> None:
         """Become this user, and look at Airflow in this theme."""
         self.driver.get(f"{self.world.url}/oncall/health")
-        self.driver.delete_all_cookies()
+        self.expire()
         self.driver.execute_script("localStorage.setItem('theme', arguments[0])", theme)
         self.theme = theme
+        self.sign_in_again(user)
+
+    def expire(self) -> None:
+        """The session ends while the page is looked at."""
+        self.driver.delete_all_cookies()
+
+    def sign_in_again(self, user: str) -> None:
+        """Sign in elsewhere in the same browser; the page stays as it is."""
         self.driver.add_cookie({"name": "_token", "value": self.world.token(user), "path": "/"})
 
     def open(self, path: str, shown: str) -> None:
@@ -160,6 +172,11 @@ class Reader:
         )
         with self.window(width, min(max(int(height), HEIGHT), 4000)):
             self.driver.save_screenshot(str(self.pictures / f"{name}.png"))
+
+    def is_free(self) -> bool:
+        """Whether the page can be used: no dialog holds it, not even one that is gone."""
+        held: bool = self.driver.execute_script(_HELD)
+        return not held
 
     def serious_violations(self, axe: str, root: str) -> list[Any]:
         """What axe-core holds serious or critical below an element; ``axe``: its source, without which nothing is looked at."""

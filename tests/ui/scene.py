@@ -30,11 +30,14 @@ from airflow_oncall.store.sql import Store
 from airflow_oncall.store.suggestions import Suggested
 
 RUN = "manual__2026-11-21"
-ASKED = ("to_approve", "to_reject", "to_answer_twice", "for_somebody_else", "to_look_at")
+ASKED = ("to_approve", "to_reject", "to_answer_twice", "to_approve_signed_out", "for_somebody_else", "to_look_at")
 """Incidents about which a person is asked, one question each."""
 LONG = TaskRef("nightly", f"{RUN}-{'r' * 200}", f"load_{'x' * 240}", 1234)
 """As long as Airflow lets names be."""
-PLAIN = ("to_comment_on", "to_call_wrong", "to_close", "to_close_too_late", "to_write_down")
+PLAIN = (
+    *("to_comment_on", "to_call_wrong", "to_close", "to_close_too_late", "to_write_down"),
+    *("to_close_signed_out", "to_comment_on_signed_out"),
+)
 HOSTILE = (
     "<img src=x onerror=\"window.hacked='img'\"><script>window.hacked='script'</script>\n"
     "\u001b[31mred\u001b[0m \u202eexe.txt\u202c zero\u200bwidth \u0007bell\n"

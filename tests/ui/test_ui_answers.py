@@ -60,6 +60,7 @@ def test_who_is_second_is_told_who_was_first_and_what_was_answered(reader: Reade
     reader.press("Approve", DIALOG)
     reader.sees("This changed in the meantime")
     reader.sees("Reject by uma")
+    until(reader.is_free)
     assert world.answer_of("to_answer_twice")["chosen_options"] == ["Reject"]
 
 

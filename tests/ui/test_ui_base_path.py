@@ -98,7 +98,7 @@ def test_the_description_of_the_api_names_the_path(below: World) -> None:
 
 def test_a_session_that_ended_leads_to_the_login_there(visitor: Reader) -> None:
     visitor.open("/plugin/oncall?view=storms&storm=1", "By state")
-    visitor.driver.delete_all_cookies()
+    visitor.expire()
     visitor.sees("Your session has expired")
     link = str(visitor.find("//a[normalize-space()='Log in again']").get_attribute("href"))
     assert urlsplit(link).path == f"{BASE}/api/v2/auth/login"

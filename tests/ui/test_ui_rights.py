@@ -44,7 +44,7 @@ def test_a_session_that_ends_leaves_the_page_and_offers_to_log_in(reader: Reader
     reader.sign_in("olga")
     reader.open("/plugin/oncall?view=storms&storm=1", "By state")
     reader.driver.execute_script("window.stillHere = true")
-    reader.driver.delete_all_cookies()
+    reader.expire()
     reader.sees("Your session has expired")
     link = reader.find("//a[normalize-space()='Log in again']").get_attribute("href")
     assert link

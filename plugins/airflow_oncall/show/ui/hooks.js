@@ -55,11 +55,12 @@ export function useLive(load, key, seconds = 0) {
  * Do something that can fail, one at a time.
  * @template T
  * @param {(...given: any[]) => Promise<T>} deed
- * @returns {{run: (...given: any[]) => Promise<T|undefined>, isBusy: boolean, failure: Failure|undefined, forget: () => void}}
+ * @returns {{run: (...given: any[]) => Promise<T|undefined>, attempt: (...given: any[]) => Promise<T>, isBusy: boolean,
+ *   failure: Failure|undefined, forget: () => void}} `attempt`: the same, for who wants to know that it failed
  */
 export function useDeed(deed) {
   const [state, setState] = React.useState({ isBusy: false, failure: undefined });
-  const run = async (...given) => {
+  const attempt = async (...given) => {
     setState({ isBusy: true, failure: undefined });
     try {
       const done = await deed(...given);
@@ -67,10 +68,11 @@ export function useDeed(deed) {
       return done;
     } catch (failure) {
       setState({ isBusy: false, failure: known(failure) });
-      return undefined;
+      throw failure;
     }
   };
-  return { run, ...state, forget: () => setState({ isBusy: false, failure: undefined }) };
+  const run = (...given) => attempt(...given).catch(() => undefined);
+  return { run, attempt, ...state, forget: () => setState({ isBusy: false, failure: undefined }) };
 }
 
 /**

@@ -6,12 +6,13 @@ import { CATEGORIES, NO_INCIDENT } from "../lib/words.js";
 import { Area, Choice, Fields } from "../parts/form.js";
 import { Panel, Rows } from "../parts/layout.js";
 import { Table } from "../parts/table.js";
+import { Trouble } from "../parts/trouble.js";
 import { Moment } from "../parts/words.js";
 
 const EMPTY = { category: "", right: "", action: "", comment: "" };
 const YES_OR_NO = { "": "Say nothing", yes: "Yes", no: "No" };
 
-/** @param {{incident: object, deed: {run: Function, isBusy: boolean}}} given */
+/** @param {{incident: object, deed: {run: Function, isBusy: boolean, failure: object|undefined}}} given */
 export function Feedback({ incident, deed }) {
   const [said, setSaid] = React.useState(EMPTY);
   const [thanks, setThanks] = React.useState(false);
@@ -54,6 +55,7 @@ export function Feedback({ incident, deed }) {
           maxLength: 2000,
           help: "Leave secrets out; what looks like one is masked.",
         }),
+        h(Trouble, { failure: deed.failure }),
         h(
           Ui.Flex,
           { gap: 3, align: "center" },

@@ -3,9 +3,9 @@
 import { h } from "../host.js";
 import { Confirm } from "../parts/dialog.js";
 
-/** @param {{incident: object, deed: {run: Function}}} given */
+/** @param {{incident: object, deed: {attempt: Function}}} given */
 export function Resolve({ incident, deed }) {
-  const close = async (reason) => void deed.run("resolve", { reason, expected_updated_at: incident.updated_at });
+  const close = (reason) => deed.attempt("resolve", { reason, expected_updated_at: incident.updated_at });
   return h(
     Confirm,
     {

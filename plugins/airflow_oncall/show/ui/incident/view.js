@@ -26,19 +26,20 @@ import { Timeline } from "./timeline.js";
  */
 export function IncidentView({ id, me, isEmbedded = false }) {
   const { data, failure, reload } = useLive((signal) => oncall(`incidents/${id}`, { signal }), String(id), LIVE);
-  const deed = useDeed(async (path, body) => {
+  const post = async (path, body) => {
     try {
       return await oncall(`incidents/${id}/${path}`, { method: "POST", body });
     } finally {
       reload();
     }
-  });
+  };
+  const [closing, saying] = [useDeed(post), useDeed(post)];
   if (!data) return h(Rows, null, h(Trouble, { failure, again: reload }), !failure && h(Loading, { what: `incident ${id}` }));
   return h(
     Rows,
     null,
-    h(Trouble, { failure: deed.failure ?? failure, again: deed.failure ? undefined : reload }),
-    h(Summary, { incident: data, deed, isEmbedded }),
+    h(Trouble, { failure: closing.failure ?? failure, again: closing.failure ? undefined : reload }),
+    h(Summary, { incident: data, deed: closing, isEmbedded }),
     data.question && h(QuestionOf, { asked: data.question, me, onAnswer: reload }),
     h(
       Columns,
@@ -53,7 +54,7 @@ export function IncidentView({ id, me, isEmbedded = false }) {
       ),
     ),
     h(Doings, { incident: data }),
-    data.may_act && h(Feedback, { incident: data, deed }),
+    data.may_act && h(Feedback, { incident: data, deed: saying }),
     me.may_inspect && h(KnowledgeOf, { incident: data, me, onChange: reload }),
     h(Similar, { incident: data }),
   );

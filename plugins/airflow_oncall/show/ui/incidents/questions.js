@@ -43,7 +43,7 @@ export function QuestionOf({ asked, me, onAnswer }) {
     { title: "Question" },
     isMissing && h(Nothing, null, "The question is being put; it can be answered here in a moment."),
     h(Trouble, { failure: deed.failure }),
-    !isMissing && h(Trouble, { failure, again: reload }),
+    !deed.failure && !isMissing && h(Trouble, { failure, again: reload }),
     data && !data.response_received && h(Question, { detail: data, me, deed }),
     data?.response_received &&
       h(
@@ -87,7 +87,7 @@ function Question({ detail, me, deed }) {
           h(To, { to: `${taskPage(asked)}/required_actions` }, "In Airflow"),
         ),
       ),
-      h(Answers, { detail, me, onChoose: (option) => deed.run(asked, option) }),
+      h(Answers, { detail, me, onChoose: (option) => deed.attempt(asked, option) }),
     ),
     detail.body &&
       h(
@@ -116,7 +116,7 @@ function Answers({ detail, me, onChoose }) {
           confirm: option,
           colour: COLOURS[option] ?? "blue",
           variant: option === "Approve" ? "solid" : "outline",
-          onConfirm: async () => void onChoose(option),
+          onConfirm: () => onChoose(option),
         },
         h(Ui.Text, null, detail.subject),
         h(Ui.Text, { color: "fg.muted", fontSize: "sm" }, "Airflow records your answer under your name."),

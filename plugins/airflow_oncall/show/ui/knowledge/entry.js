@@ -50,7 +50,7 @@ function Deeds({ known, deed, onEdit }) {
         heading: `Remove ${known.name}?`,
         confirm: "Remove",
         colour: "red",
-        onConfirm: async () => void deed.run("DELETE"),
+        onConfirm: () => deed.attempt("DELETE"),
       },
       "It counts no more. What it was stays in its history.",
     ),

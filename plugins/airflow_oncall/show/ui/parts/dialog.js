@@ -6,6 +6,7 @@ import { Area } from "./form.js";
 import { Trouble } from "./trouble.js";
 
 /**
+ * What cannot be done is said in the dialog, which stays with what was typed.
  * @param {{label: string, heading: string, children?: any, confirm: string, colour?: string, reason?: "required"|"asked",
  *   onConfirm: (reason: string) => Promise<any>, variant?: string}} given
  */

@@ -4,6 +4,8 @@ import { h, Ui } from "../host.js";
 import { loginPage } from "../lib/api.js";
 import { words } from "../lib/format.js";
 
+const LOGIN = { target: "_blank", rel: "noopener", color: "fg", textDecoration: "underline" };
+
 /**
  * @param {{failure: import("../lib/api.js").Failure|undefined, again?: () => void}} given
  */
@@ -18,9 +20,9 @@ export function Trouble({ failure, again }) {
       { color: "fg" },
       h(Ui.Alert.Title, null, heading(failure)),
       h(Ui.Alert.Description, null, explanation(failure)),
-      failure.status === 401 && h(Ui.Link, { href: loginPage(), color: "fg", textDecoration: "underline" }, "Log in again"),
+      failure.status === 401 && h(Ui.Link, { ...LOGIN, href: loginPage() }, "Log in again"),
     ),
-    again && failure.status !== 401 && h(Ui.Button, { size: "xs", variant: "outline", onClick: again }, "Try again"),
+    again && h(Ui.Button, { size: "xs", variant: "outline", onClick: again }, "Try again"),
   );
 }
 
@@ -33,7 +35,7 @@ function heading(failure) {
 }
 
 function explanation(failure) {
-  if (failure.status === 401) return "Log in again to go on; this page stays as it is until then.";
+  if (failure.status === 401) return "Log in again in a new tab, then go on here: this page and what you typed stay as they are.";
   const { state, detail } = failure.detail ?? {};
   if (failure.status !== 409 || !state) return failure.message;
   return `It is ${words(state)} now${detail ? `: ${detail.replace(/\.$/, "")}` : ""}. The page shows it as it is now; look again and decide again.`;
