@@ -62,6 +62,11 @@ MEASURED = """
 const page = document.querySelector("[data-oncall]");
 return [page.scrollWidth - page.clientWidth, [...page.querySelectorAll("td")].map((cell) => cell.getBoundingClientRect().width)];
 """
+CUT_OFF = """
+const fits = (text) => text.getBoundingClientRect().right <= text.ownerSVGElement.getBoundingClientRect().right;
+const texts = [...document.querySelectorAll("[data-oncall] svg text")];
+return [texts.length, texts.filter((text) => !fits(text)).map((text) => text.textContent)];
+"""
 
 
 def test_axe_core_finds_what_is_wrong_with_a_page(reader: Reader, axe_or_why_not: tuple[str, str]) -> None:
@@ -83,6 +88,16 @@ def test_a_page_shows_what_it_is_for_to_everybody(name: str, theme: str, reader:
     reader.picture(f"{name}-{theme}")
     assert reader.serious_violations(axe, OURS) == []
     assert reader.errors() == []
+
+
+def test_no_word_of_a_plot_is_cut_off(reader: Reader) -> None:
+    reader.sign_in("ada")
+    reader.open("/plugin/oncall?view=learning", "Reliability of v3")
+    for text in PAGES["learning"].texts:
+        reader.sees(text, OURS)
+    number, cut_off = reader.driver.execute_script(CUT_OFF)
+    assert number > 0
+    assert cut_off == []
 
 
 @pytest.mark.parametrize("name", IN_A_NARROW_WINDOW)

@@ -7,6 +7,7 @@ import { Figure, INK, Label, Mark } from "./figure.js";
 
 const SIZE = 300;
 const LEFT = 46;
+const RIGHT = 20;
 const BOTTOM = 34;
 const MARKS = [0, 0.25, 0.5, 0.75, 1];
 const LEAST_RADIUS = 3;
@@ -14,7 +15,7 @@ const MOST_RADIUS = 9;
 
 /** @param {{label: string, bins: Array<{expected: number, observed: number, number: number}>}} given */
 export function Reliability({ label, bins }) {
-  const x = linear([0, 1], [LEFT, SIZE - 8]);
+  const x = linear([0, 1], [LEFT, SIZE - RIGHT]);
   const y = linear([0, 1], [SIZE - BOTTOM, 8]);
   const most = Math.max(...bins.map((bin) => bin.number), 1);
   const radius = (number) => LEAST_RADIUS + (MOST_RADIUS - LEAST_RADIUS) * Math.sqrt(number / most);
@@ -35,8 +36,8 @@ export function Reliability({ label, bins }) {
       ],
       rows: bins.map((bin, key) => ({ key, cells: [percent(bin.expected), percent(bin.observed), bin.number] })),
     },
-    MARKS.map((mark) => h(Mark, { key: mark, y: y(mark), from: LEFT, to: SIZE - 8 }, percent(mark))),
-    MARKS.map((mark) => h(Label, { key: mark, x: x(mark) - (mark === 1 ? 8 : 0), y: SIZE - BOTTOM + 14 }, percent(mark))),
+    MARKS.map((mark) => h(Mark, { key: mark, y: y(mark), from: LEFT, to: SIZE - RIGHT }, percent(mark))),
+    MARKS.map((mark) => h(Label, { key: mark, x: x(mark), y: SIZE - BOTTOM + 14 }, percent(mark))),
     h(Label, { x: x(0.5), y: SIZE - 4 }, "stated probability"),
     h("line", { x1: x(0), y1: y(0), x2: x(1), y2: y(1), stroke: INK.axis, strokeDasharray: "4 3" }),
     h("path", { d: path(bins.map((bin) => [x(bin.expected), y(bin.observed)])), fill: "none", stroke: INK.first, strokeWidth: 2 }),
