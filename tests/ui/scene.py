@@ -12,16 +12,23 @@ from tests.cast import vendor_was_down
 from tests.show.api.story import LEASE, TIMED_OUT, Story
 from tests.ui.learned import drawn, learned, watched
 
+from airflow_oncall.act.decide import decide
+from airflow_oncall.act.policy_file import read_policy
+from airflow_oncall.act.situation import Situation
+from airflow_oncall.capture.evidence import gather
+from airflow_oncall.capture.redact import redact
 from airflow_oncall.incident import (
     UNKNOWN,
     Diagnosis,
     Evidence,
     Incident,
+    Label,
     OutcomeKind,
     State,
     TaskRef,
     Verdict,
 )
+from airflow_oncall.judgement import LOG_CHARACTERS
 from airflow_oncall.knowledge.book import Book
 from airflow_oncall.knowledge.entry import read_entry
 from airflow_oncall.store import records
@@ -43,6 +50,8 @@ HOSTILE = (
     "\u001b[31mred\u001b[0m \u202eexe.txt\u202c zero\u200bwidth \u0007bell\n"
     "javascript:alert(1) {{7*7}} ${7*7}\n" + "A" * 100_000
 )
+ENDLESS = "<script>window.hacked='endless'</script> \u202e" + "endless " * 125_000
+"""A line of a megabyte."""
 MEMORY = Diagnosis("memory_exhaustion", 0.88, False, 0.3, evidence=("java.lang.OutOfMemoryError: Java heap space",))
 CODE = Diagnosis("code_error", 0.97, False, 0.02, evidence=("KeyError: 'customer'",), decided_by="model", model_version="v3")
 DATABASE = Diagnosis("database_connectivity", 0.93, True, 0.9, evidence=("FATAL: sorry, too many clients already",), decided_by="rules")
@@ -138,7 +147,31 @@ def _named(story: Story) -> dict[str, int]:
         story.decided(repaired, Verdict.AUTO, State.ACTING)
     with earlier(hours=23):
         story.ended(story.released(repaired), OutcomeKind.SUCCESS)
-    return found | {"repaired": repaired.id}
+    return found | {"repaired": repaired.id, "approved": _approved(story).id, "endless": _endless(story).id}
+
+
+def _approved(story: Story) -> Incident:
+    """A failure that went the whole way: noticed, diagnosed, decided, asked, answered, acted, verified."""
+    with earlier(hours=5):
+        incident = story.diagnosed(story.failed(TaskRef("nightly", f"{RUN}-approved", "load_orders"), happened_at=now()))
+        situation = Situation(incident, TIMED_OUT, "ask", changed_code=True, downstream=201, severity="high")
+        decision = decide(situation, read_policy(story.store))
+        asked = story.store.ledger.decided(incident, decision, State.ASKED, 60, 1)
+        action = story.store.ledger.open_action(asked.id)
+        assert action is not None
+        label = Label(asked.id, "approval", str(action.kind), "grace", now(), {"decision": action.decision_number})
+        acting = story.store.ledger.answered(asked, action, label, State.ACTING, 0)
+    with earlier(hours=4):
+        story.ended(story.released(acting), OutcomeKind.SUCCESS)
+    return acting
+
+
+def _endless(story: Story) -> Incident:
+    """A failure whose message and log are lines of a megabyte, as the worker and triage write them down."""
+    ref = TaskRef("nightly", f"{RUN}-endless", "load_orders")
+    incident = story.failed(ref, fingerprint="endless", evidence=gather(None, ENDLESS))
+    story.store.ledger.add_log(incident.id, incident.try_number, redact(ENDLESS, LOG_CHARACTERS))
+    return story.diagnosed(incident)
 
 
 def _told(story: Story, ref: TaskRef) -> Incident:

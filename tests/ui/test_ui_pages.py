@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import pytest
+from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from sqlalchemy import create_engine, delete, insert, select
 from tests.ui.browser import OPEN_LIST, Reader
 from tests.ui.scene import RUN
 from tests.ui.world import World
+
+from airflow_oncall import conf
+from airflow_oncall.store.tables import model_versions
 
 pytestmark = pytest.mark.browser
 OURS = "[data-oncall]"
@@ -32,6 +41,7 @@ PAGES = {
         ("Timeline", "Evidence", "Decision", "Clear task", "Similar incidents", "vendor-503", "Success"),
         "repaired",
     ),
+    "incident-approved": Seen("/plugin/oncall?incident=", ("Guards that held", "Risk: changed code", "Approved by", "grace"), "approved"),
     "incident-asked": Seen("/plugin/oncall?incident=", ("Question", "Approve", "Reject", "Feedback"), "to_look_at"),
     "incident-suggested": Seen(
         "/plugin/oncall?incident=",
@@ -62,11 +72,44 @@ MEASURED = """
 const page = document.querySelector("[data-oncall]");
 return [page.scrollWidth - page.clientWidth, [...page.querySelectorAll("td")].map((cell) => cell.getBoundingClientRect().width)];
 """
+
 CUT_OFF = """
 const fits = (text) => text.getBoundingClientRect().right <= text.ownerSVGElement.getBoundingClientRect().right;
 const texts = [...document.querySelectorAll("[data-oncall] svg text")];
 return [texts.length, texts.filter((text) => !fits(text)).map((text) => text.textContent)];
 """
+
+
+@pytest.fixture
+def broken_policy(world: World) -> Iterator[Path]:
+    """The operator's ``policy.yaml`` while it is wrong."""
+    file = world.home / "include" / "oncall" / "policy.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shipped = (conf.shipped_include() / "policy.yaml").read_text(encoding="utf-8")
+    file.write_text(f"{shipped}\nbudget_of_nobody: 1\n", encoding="utf-8")
+    yield file
+    file.unlink()
+
+
+@pytest.fixture
+def untrained(world: World) -> Iterator[None]:
+    """A deployment whose models are still to be trained."""
+    engine = create_engine(f"sqlite:///{world.home}/oncall/oncall.db")
+    with engine.begin() as connection:
+        trained = [dict(row) for row in connection.execute(select(model_versions)).mappings()]
+        connection.execute(delete(model_versions))
+    yield
+    with engine.begin() as connection:
+        connection.execute(insert(model_versions), trained)
+    engine.dispose()
+
+
+@pytest.fixture
+def abroad(reader: Reader, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    """A reader whose computer is in another time zone than the server."""
+    reader.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": request.param})
+    yield reader
+    reader.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
 
 
 def test_axe_core_finds_what_is_wrong_with_a_page(reader: Reader, axe_or_why_not: tuple[str, str]) -> None:
@@ -98,6 +141,73 @@ def test_no_word_of_a_plot_is_cut_off(reader: Reader) -> None:
     number, cut_off = reader.driver.execute_script(CUT_OFF)
     assert number > 0
     assert cut_off == []
+
+
+def test_a_decision_tells_what_made_it(reader: Reader, world: World) -> None:
+    reader.sign_in("ada")
+    reader.open(f"/plugin/oncall?incident={world.ids['approved']}", "Guards that held")
+    reader.sees("More than 200 task instances wait for it", "[aria-label='Guards that held']")
+    reader.sees("The DAG's code changed since it failed", "[aria-label='Guards that held']")
+    assert "Network timeout\n60 %\nRate limit\n30 %" in reader.text(OURS), "the probabilities are not shown"
+    reader.sees("nightly › load_orders", "[aria-label='Similar incidents']")
+    reader.find("//summary[starts-with(normalize-space(), 'Figures')]").click()
+    reader.sees("Policy: rule\ncategories.network_timeout", OURS)
+    reader.sees("Probability\nbefore 0.8, after 0.8, transient 0.8, failed repairs 0\n", OURS)
+    assert "Used\n" not in reader.text(OURS), "a line says nothing"
+    reader.picture("decision-light")
+
+
+def test_the_timeline_tells_the_whole_story_in_its_order(reader: Reader, world: World) -> None:
+    reader.sign_in("ada")
+    reader.open(f"/plugin/oncall?incident={world.ids['approved']}", "Timeline")
+    steps = [step.text for step in reader.driver.find_elements(By.XPATH, "//section[.//h2[normalize-space()='Timeline']]//li")]
+    told = ["Noticed", "Diagnosed", "Decided", "Asked", "Answered", "Acted", "Verified"]
+    assert [step.split()[0] for step in steps] == told
+    assert "by grace" in steps[told.index("Answered")]
+    assert "cleared, one attempt granted" in steps[told.index("Acted")]
+    assert "the task instance succeeded" in steps[told.index("Verified")]
+
+
+@pytest.mark.parametrize("abroad", ["Asia/Kolkata", "America/St_Johns", "Pacific/Kiritimati"], indirect=True)
+def test_a_browser_in_another_time_zone_shows_the_same_instant(abroad: Reader, world: World) -> None:
+    zone = abroad.driver.execute_script("return Intl.DateTimeFormat().resolvedOptions().timeZone")
+    opened = datetime.fromisoformat(world.incident("approved")["opened_at"])
+    here, utc = opened.astimezone(ZoneInfo(zone)), opened.astimezone(timezone.utc)
+    assert here.utcoffset() != utc.utcoffset()
+    abroad.sign_in("ada")
+    abroad.open(f"/plugin/oncall?incident={world.ids['approved']}", "Opened")
+    moment = abroad.find("//dt[normalize-space()='Opened']/following-sibling::dd[1]/time")
+    assert moment.text.startswith(f"{here.day} ")
+    assert f"{here:%H:%M:%S} GMT" in moment.text, "the zone is not named"
+    assert moment.get_attribute("title") == f"{utc:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_policy_that_is_wrong_is_told_with_its_line_and_the_last_good_one_stays_in_force(
+    theme: str, broken_policy: Path, reader: Reader, axe: str
+) -> None:
+    reader.sign_in("ada", theme)
+    reader.open("/dags/nightly/plugin/oncall-dag", "The file is wrong")
+    line = len(broken_policy.read_text(encoding="utf-8").splitlines())
+    reader.sees(f"{broken_policy}, line {line}: field 'budget_of_nobody'", "[data-oncall] [role=alert]")
+    reader.sees("From last good policy.yaml")
+    reader.sees("Rate limit", "[aria-label='Policy by category']")
+    reader.picture(f"policy-wrong-{theme}")
+    assert reader.serious_violations(axe, OURS) == []
+    assert reader.errors() == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.usefixtures("untrained")
+def test_where_nothing_was_trained_yet_the_learning_view_says_who_decides(theme: str, reader: Reader, axe: str) -> None:
+    reader.sign_in("ada", theme)
+    reader.open("/plugin/oncall?view=learning", "Nothing was trained yet; rules decide until then.")
+    reader.sees("Nothing was trained yet, so there is nothing to drift from.")
+    for other in ("What repairs would have saved", "What repairs gain over none"):
+        reader.sees(other, OURS)
+    reader.picture(f"untrained-{theme}")
+    assert reader.serious_violations(axe, OURS) == []
+    assert reader.errors() == []
 
 
 @pytest.mark.parametrize("name", IN_A_NARROW_WINDOW)

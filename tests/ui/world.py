@@ -25,6 +25,8 @@ class World:
     """Where the pages are, and which incidents they show."""
 
     client: Client
+    home: Path
+    """Airflow's."""
     ids: dict[str, int]
     questions: dict[str, str]
     """Runs of the questions about them."""
@@ -83,7 +85,7 @@ def served(home: Path, database: Path, base_path: str = "") -> Iterator[World]:
         assert process.poll() is None, log.read_text()
         said = json.loads(answer.read_text())
         with Client(base_url=said["url"], timeout=60) as client:
-            yield World(client, said["ids"], said["questions"])
+            yield World(client, home, said["ids"], said["questions"])
     finally:
         _end(process)
 

@@ -1,4 +1,4 @@
-/** What was decided and why: reasons, figures, guards, and the lines of the policy. */
+/** What was decided and why: reasons, figures, guards, and the places in the policy. */
 
 import { h, Ui } from "../host.js";
 import { figure, NOTHING, percent, plain, span, title, words } from "../lib/format.js";
@@ -64,7 +64,7 @@ function Decision({ decision }) {
 }
 
 function Guards({ guards }) {
-  const rows = guards.map((one, key) => ({ key, cells: [words(one.guard), title(one.says), one.reason] }));
+  const rows = guards.map((one, key) => ({ key, cells: [title(one.guard.replace(".", ": ")), title(one.says), one.reason] }));
   return h(
     "div",
     null,
@@ -75,27 +75,33 @@ function Guards({ guards }) {
   );
 }
 
+/** What is known of several figures, in one line; empty where nothing is. */
+function known(figures) {
+  const found = Object.entries(figures ?? {}).filter(([, value]) => value !== null);
+  return found.length ? plain(Object.fromEntries(found)) : "";
+}
+
 function Figures({ basis }) {
   const shares = ["auto", "ask", "break_even"];
   const shown = (name) => (shares.includes(name) ? percent(basis[name]) : figure(basis[name]));
   const rows = Object.entries(FIGURES)
     .filter(([name]) => name in basis)
     .map(([name, text]) => [title(text), shown(name)]);
-  const lines = Object.entries(basis.lines ?? {})
+  const places = Object.entries(basis.lines ?? {})
     .filter(([, where]) => where)
-    .map(([name, where]) => [title(name), String(where)]);
-  if (!rows.length && !lines.length) return null;
+    .map(([name, where]) => [`Policy: ${words(name)}`, String(where)]);
+  if (!rows.length && !places.length) return null;
   return h(
     Ui.Box,
     { as: "details", mt: 3, fontSize: "sm" },
-    h("summary", { style: { cursor: "pointer" } }, "Figures and lines of the policy"),
+    h("summary", { style: { cursor: "pointer" } }, "Figures, and where they stand in the policy"),
     h(Facts, {
       facts: [
         ...rows.filter(([, value]) => value !== NOTHING),
-        ["Probability", basis.probability && plain(basis.probability)],
-        ["Used", basis.used && plain(basis.used)],
-        ["Costs", basis.costs && plain(basis.costs)],
-        ...lines,
+        ["Probability", known(basis.probability)],
+        ["Used", known(basis.used)],
+        ["Costs", known(basis.costs)],
+        ...places,
       ],
     }),
   );

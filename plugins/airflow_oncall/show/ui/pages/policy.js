@@ -37,7 +37,11 @@ function Lines({ policy }) {
       policy.overrides.length > 0 && `, with overrides ${policy.overrides.join(", ")}`,
     ),
     policy.problem &&
-      h(Ui.Text, { role: "alert", color: "fg.error", overflowWrap: "anywhere" }, `The file is wrong and not in force: ${policy.problem}`),
+      h(
+        Ui.Text,
+        { role: "alert", fontSize: "sm", color: "fg.error", overflowWrap: "anywhere" },
+        `The file is wrong; what is named above stays in force until it is mended: ${policy.problem}`,
+      ),
     h(Small, null, "In general"),
     h(Table, { label: "Policy in general", columns: ["What", "Value", "Where"], rows: said }),
     h(Small, null, "By category"),
