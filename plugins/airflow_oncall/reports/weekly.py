@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_oncall.act.notify.message import EMPTY
 from airflow_oncall.act.notify.sending import problem_with, send
+from airflow_oncall.act.notify.templates import plain_texts
 from airflow_oncall.act.policy import Policy
 from airflow_oncall.act.policy_file import read_policy
 from airflow_oncall.act.routes import SMTP, Target, default_route, targets_of_route
@@ -66,5 +67,5 @@ def _message(found: Findings) -> dict[str, Any]:
     title = f"Airflow on-call: {found.opened} incidents in a week{helped}"
     key = f"oncall-report-{found.until:%Y%m%d}"
     text = "\n".join([title, *(f"- {line}" for line in found.improve)])
-    texts = {"subject": title, "body": text, "mrkdwn": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
+    texts = plain_texts(title, text)
     return EMPTY | {"key": key, "message_id": key, "status": "report", "severity": "low", "title": title} | texts | {"html": html(found)}

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.act.notify.chat import chat
+from tests.act.notify.mailbox import mailbox
 from tests.act.notify.stage import phone, phones, policy_with
 from tests.clocks import MovedClock
 from tests.simulated_airflow import SimulatedAirflow
@@ -14,7 +16,7 @@ from tests.tick.storm_scene import STORMY, StormScene
 
 from airflow_oncall.store.sql import Store
 
-__all__ = ["airflow", "asked", "failed", "scene"]
+__all__ = ["airflow", "asked", "chat", "failed", "mailbox", "scene"]
 
 
 @pytest.fixture

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
 from typing import Any
 
 import pytest
 from airflow.sdk import BaseNotifier
+from tests.act.notify.chat import ChatServer
 from tests.act.notify.stage import pass_time, policy_with
 from tests.clocks import MovedClock
 from tests.tick.scene import BUG, ORDERS, Scene
@@ -31,52 +29,6 @@ class Webhook(BaseNotifier):
         sent = urllib.request.Request(self.url, json.dumps(self.payload).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(sent) as answer:
             answer.read()
-
-
-class ChatServer(ThreadingHTTPServer):
-    """Keeps what is posted; says what the test wants, or nothing at all."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.posted: list[dict[str, str]] = []
-        self.status = 200
-        self.silent = False
-        self.closing = Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/hook"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: ChatServer
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.server.silent:
-            self.server.closing.wait()
-            return
-        if self.server.status == 200:
-            self.server.posted.append(body)
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Tests are quiet."""
-
-
-@pytest.fixture
-def chat() -> Iterator[ChatServer]:
-    """A chat that listens."""
-    with ChatServer() as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield server
-        server.closing.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -30,10 +30,17 @@ WRONG = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError,
 
 def with_texts(oncall: Mapping[str, Any]) -> dict[str, Any]:
     """What notifiers see as ``oncall``: the facts, and the texts that the templates make of them."""
-    body = inert(_rendered(BODY, oncall), BODY_CHARACTERS)
-    mrkdwn = body.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    html = _rendered(HTML, oncall)
-    return {**oncall, "subject": one_line(_rendered(SUBJECT, oncall), SUBJECT_CHARACTERS), "body": body, "html": html, "mrkdwn": mrkdwn}
+    subject = one_line(_rendered(SUBJECT, oncall), SUBJECT_CHARACTERS)
+    return {**oncall, **plain_texts(subject, inert(_rendered(BODY, oncall), BODY_CHARACTERS)), "html": _rendered(HTML, oncall)}
+
+
+def plain_texts(subject: str, body: str) -> dict[str, str]:
+    """Both as they are, and as Slack takes them: nothing in a name or a log calls anybody."""
+    return {"subject": subject, "body": body, "subject_mrkdwn": _mrkdwn(subject), "mrkdwn": _mrkdwn(body)}
+
+
+def _mrkdwn(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def problems() -> Iterator[BadDataFile]:
