@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from tests.act.notify.mailbox import Mailbox, mailbox, subject_of
 from tests.examples import include_few
 from tests.packaging.installation import ROOT, Installation
 from tests.simulated_airflow import SimulatedAirflow
 
 from airflow_oncall.incident import OWN_DAG_IDS, TaskRef
+
+__all__ = ["mailbox"]
 
 FILES = sorted((ROOT / "dags").glob("*.py"))
 HEAVY = ("sqlalchemy", "alembic", "sklearn", "numpy", "pandas", "joblib", "airflow_client", "fastapi")
@@ -176,6 +180,19 @@ def test_a_training_run_makes_the_first_champion(somewhere: Installation, tmp_pa
     assert ended["report"]["result"]["promoted"] is True
     assert (models / "triage" / "latest").read_text() == "0.1.0\n"
     assert max(len(json.dumps(one)) for one in ended.values()) < 5000, "XComs stay small"
+
+
+@pytest.mark.slow
+def test_a_training_run_sends_the_weekly_report_by_mail(somewhere: Installation, mailbox: Mailbox, tmp_path: Path) -> None:
+    shipped = (ROOT / "include" / "oncall" / "policy.yaml").read_text(encoding="utf-8")
+    (tmp_path / "policy.yaml").write_text(f"{shipped}\nroutes: {{report: [{{email: ada@example.com}}]}}\n", encoding="utf-8")
+    connection = {"AIRFLOW_CONN_SMTP_DEFAULT": os.environ["AIRFLOW_CONN_SMTP_DEFAULT"]}
+    settings = {"AIRFLOW__ONCALL__INCLUDE_PATH": str(tmp_path), "AIRFLOW__ONCALL__TRAIN_MIN_ROWS": "1000000"}
+    ended = run_dag("oncall_train", somewhere, **connection, **settings)
+    assert ended["weekly_report"]["result"] == ["routes.report.0"]
+    ((to, mail),) = mailbox.mails
+    assert (to, subject_of(mail)) == (["ada@example.com"], "Airflow on-call: 0 incidents in a week")
+    assert [part.get_content_disposition() for part in mail.walk()] == [None, None, "attachment"]
 
 
 @pytest.mark.slow

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.act.notify.chat import chat
+from tests.act.notify.mailbox import mailbox
 from tests.cast import NIGHTLY_ORDERS, vendor_was_down
 
+from airflow_oncall import conf
 from airflow_oncall.incident import ActionState as Ended
 from airflow_oncall.incident import Decision, Diagnosis, Label, ModelVersion, Outcome, OutcomeKind, State, TaskRef, Verdict
 from airflow_oncall.store.bars import Bar
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
+__all__ = ["chat", "mailbox"]
+
+SHIPPED = (Path(__file__).parents[2] / "include" / "oncall" / "policy.yaml").read_text(encoding="utf-8")
 HOSTILE = TaskRef("<script>alert(1)</script>", "manual__1", '"><img src=x onerror=alert(2)>')
 LEASE = timedelta(minutes=5)
 
@@ -34,6 +44,17 @@ def repaired(store: Store, ref: TaskRef, how: OutcomeKind = OutcomeKind.SUCCESS)
     outcome = Outcome(incident.id, how, now(), 2, action.id)
     store.ledger.ended(incident, outcome, [label], state, None if state is State.RESOLVED else 60, "seen")
     store.queue.release(incident.id)
+
+
+@pytest.fixture
+def routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Writes a policy with these routes, each a list of notifiers."""
+
+    def write(**routes: list[dict[str, Any]]) -> None:
+        (tmp_path / "policy.yaml").write_text(f"{SHIPPED}\nroutes: {json.dumps(routes)}\n", encoding="utf-8")
+        monkeypatch.setattr(conf, "include_paths", lambda: [tmp_path])
+
+    return write
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,21 +10,20 @@ from typing import Any
 import pytest
 import yaml
 from airflow.sdk import BaseNotifier
+from tests.reports.conftest import SHIPPED
 
-from airflow_oncall import conf
 from airflow_oncall.act.policy import Policy
 from airflow_oncall.act.routes import SMTP
 from airflow_oncall.reports import weekly
 from airflow_oncall.store.records import now
 from airflow_oncall.store.sql import Store
 
-SHIPPED = (Path(__file__).parents[2] / "include" / "oncall" / "policy.yaml").read_text(encoding="utf-8")
-
 
 class Postman(BaseNotifier):
     """Keeps what it is told; one that is ``broken`` takes nothing."""
 
     told: list[tuple[str, dict[str, Any]]] = []  # noqa: RUF012 - shared by all that Airflow makes
+    pages: list[str] = []  # noqa: RUF012 - what was in the file
     broken: set[str] = set()  # noqa: RUF012
 
     def __init__(self, name: str) -> None:
@@ -36,25 +35,24 @@ class Postman(BaseNotifier):
         if self.name in Postman.broken:
             raise RuntimeError("no route to host, token hunter22")
         Postman.told.append((self.name, context["oncall"]))
+        Postman.pages.append(Path(context["oncall"]["file"]).read_text(encoding="utf-8"))
 
 
 @pytest.fixture(autouse=True)
 def postmen() -> Iterator[None]:
     """None has been told anything, none is broken."""
-    Postman.told.clear()
-    Postman.broken.clear()
+    for kept in (Postman.told, Postman.pages, Postman.broken):
+        kept.clear()
     yield
     Postman.broken.clear()
 
 
 @pytest.fixture
-def to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def to(routes: Callable[..., None]) -> Any:
     """Writes a policy whose route ``report`` has notifiers of these names."""
 
     def write(*names: str, route: str = "report") -> None:
-        notifiers = ", ".join(f"{{classpath: {Postman.__module__}.Postman, kwargs: {{name: {name}}}}}" for name in names)
-        (tmp_path / "policy.yaml").write_text(f"{SHIPPED}\nroutes: {{{route}: [{notifiers}]}}\n", encoding="utf-8")
-        monkeypatch.setattr(conf, "include_paths", lambda: [tmp_path])
+        routes(**{route: [{"classpath": f"{Postman.__module__}.Postman", "kwargs": {"name": name}} for name in names]})
 
     return write
 
@@ -63,13 +61,16 @@ def told() -> list[str]:
     return [name for name, _ in Postman.told]
 
 
-def test_everyone_on_the_route_gets_the_page(week: Store, to: Any) -> None:
+def test_everyone_on_the_route_gets_it_in_short_and_the_page_as_a_file(week: Store, to: Any) -> None:
     to("ada", "olga")
     assert weekly.send_weekly(week) == ["routes.report.0", "routes.report.1"]
     assert told() == ["ada", "olga"]
     message = Postman.told[0][1]
     assert message["subject"] == "Airflow on-call: 5 incidents in a week, 80% of 5 repairs helped"
-    assert message["html"].startswith("<!doctype html>")
+    assert message["body"].startswith(message["subject"])
+    assert "<svg" not in message["html"]
+    assert all("<svg" in page for page in Postman.pages)
+    assert not Path(message["file"]).exists(), "nothing is left behind"
     assert message["severity"] == "low"
 
 

@@ -1,4 +1,7 @@
-"""A report as one HTML file: no script, nothing loaded, plots in SVG, readable in light and dark, every text escaped."""
+"""A report as one HTML file: no script, nothing loaded, plots in SVG, readable in light and dark. And in short, for mail.
+
+Every text in either is escaped.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,18 @@ from airflow_oncall.reports.findings import Findings
 if TYPE_CHECKING:
     from jinja2 import Template
 
-TEMPLATE = Path(__file__).parent / "report.html"
+PAGE, MAIL = "report.html", "mail.html"
 MOST_SHARES = 12
 """Bars of one list."""
 WIDTH, HEIGHT, GAP = 720, 160, 2
+
+
+class Figure(NamedTuple):
+    """One number that a report begins with."""
+
+    name: str
+    value: str
+    more: str = ""
 
 
 class Bar(NamedTuple):
@@ -42,7 +53,33 @@ class Plot(NamedTuple):
 
 def html(found: Findings) -> str:
     """The whole page."""
-    return _template().render(found=found, plot=_days(found.days), categories=_shares(found.by_category), version=__version__)
+    plot, categories = _days(found.days), _shares(found.by_category)
+    return _template(PAGE).render(found=found, figures=_figures(found), plot=plot, categories=categories, version=__version__)
+
+
+def summary(found: Findings, attached: str) -> str:
+    """What a mail says that the page is attached to: mail clients leave plots and colours out. ``attached``: the file's name."""
+    return _template(MAIL).render(found=found, figures=_figures(found), attached=attached, version=__version__)
+
+
+def _figures(found: Findings) -> list[Figure]:
+    saved = "" if found.minutes_saved is None else f"about {_minutes(found.minutes_saved)}"
+    return [
+        Figure("Incidents", f"{found.opened:,}"),
+        Figure("Open now", f"{found.open:,}"),
+        Figure("Repairs that helped", _share(found.repair_rate), f"of {found.repairs:,}"),
+        Figure("Time to repair with an action", _minutes(found.mttr_minutes.with_action)),
+        Figure("Without one", _minutes(found.mttr_minutes.without)),
+        Figure("Tries saved", f"{found.tries_saved:,}", saved),
+    ]
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
+
+
+def _minutes(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f} min"
 
 
 def _days(days: Sequence[Day]) -> Plot:
@@ -81,10 +118,9 @@ def _shares(counts: dict[str, int]) -> list[dict[str, Any]]:
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["share"] = lambda value: "–" if value is None else f"{value:.0%}"
-    environment.filters["minutes"] = lambda value: "–" if value is None else f"{value:,.1f} min"
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment.filters["share"] = _share
+    return environment.from_string((Path(__file__).parent / name).read_text(encoding="utf-8"))

@@ -101,6 +101,7 @@ EMPTY: dict[str, Any] = {
     "waited": 0,
     "messages": [],
     "more": 0,
+    "file": "",
     "incident_id": None,
     "storm_id": None,
     "dag_id": "",
