@@ -88,6 +88,12 @@ def test_the_page_reads_in_light_and_dark_and_loads_nothing(week: Store) -> None
     assert all(colours.count(name) == 2 for name in colours), "each colour has one of its own in the dark"
 
 
+def test_each_sentence_on_learning_is_a_paragraph(week: Store) -> None:
+    text = html(findings(week, 7))
+    assert "<p>Learned from: 5 category.</p>" in text
+    assert "<p>Expected and seen success differ by 10% on average.</p>" in text
+
+
 def test_an_empty_store_has_a_page_too(store: Store) -> None:
     found = findings(store, 30)
     page = Page(html(found))
