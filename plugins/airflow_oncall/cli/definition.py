@@ -25,8 +25,17 @@ def probability(text: str) -> float:
 
 def days(text: str) -> int:
     """A number of days, a century at most, as an argument's type."""
-    if not text.isdecimal() or int(text) > 36_500:
-        raise ArgumentTypeError(f"{text!r} is no number of days from 0 to 36500")
+    return _days(text, least=0)
+
+
+def days_back(text: str) -> int:
+    """As :func:`days`, and at least one, as the API has it: nobody guesses that 0 was today."""
+    return _days(text, least=1)
+
+
+def _days(text: str, least: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= 36_500:
+        raise ArgumentTypeError(f"{text!r} is no number of days from {least} to 36500")
     return int(text)
 
 
@@ -325,7 +334,7 @@ ARG_ASSIGNMENT = Arg(
     default="hash",
     help="hash: equal shares. thompson: the more promising an action, the larger its share (default hash)",
 )
-ARG_DAYS = Arg(("--days",), type=days, default=30, help="look back so many days (default 30)")
+ARG_DAYS = Arg(("--days",), type=days_back, default=30, help="look back so many days (default 30)")
 
 EXPERIMENTS = (
     ActionCommand(
