@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from airflow.sdk import ObjectStoragePath
 from tests.cli.conftest import Run
+from tests.clocks import MovedClock
+from tests.logs.notebook import Notebook
 from tests.simulated_airflow import SimulatedAirflow
 from tests.tick.scene import airflow, sign_in
 
 from airflow_oncall import conf
 from airflow_oncall.act import killswitch
-from airflow_oncall.capture.logs.polling import health_cursor
+from airflow_oncall.capture.logs.polling import poll
 from airflow_oncall.cli import production
 from airflow_oncall.cli.doctor import Finding, Patient, examine
 from airflow_oncall.errors import BadSetting
@@ -158,15 +160,31 @@ def test_failures_that_wait_are_told(deployment: Store, home: Path) -> None:
     assert "bytes of failures wait" in advised(production.queue)
 
 
-def test_a_source_that_cannot_be_read_is_told(deployment: Store, home: Path) -> None:
+@pytest.fixture
+def warehouse(home: Path) -> None:
+    """A log source of that name is configured."""
     sources = home / "include" / "oncall" / "sources.yaml"
     sources.parent.mkdir(parents=True)
     sources.write_text("sources:\n  - {name: warehouse, kind: postgres_files, path: /var/log/*.log}\n")
+
+
+@pytest.mark.usefixtures("warehouse")
+def test_a_source_that_nobody_reads_is_told(deployment: Store, clock: MovedClock) -> None:
     assert advised(production.logs) == "warehouse was never read"
-    deployment.logs.commit("warehouse", {}, {"files": {}}, [])
-    assert content(production.logs) == "1 sources, all of them can be read"
-    deployment.logs.commit(health_cursor("warehouse"), {}, {"unreadable_since": "2026-11-21T00:00:00+00:00"}, [])
-    assert advised(production.logs) == "warehouse cannot be read since 2026-11-21T00:00:00+00:00"
+    poll(Notebook(name="warehouse"), deployment.logs)  # nothing is new
+    assert content(production.logs) == "1 sources, all of them were read in the last hour"
+    clock.forward(minutes=59)
+    assert content(production.logs)
+    clock.forward(minutes=2)
+    assert re.fullmatch(r"warehouse was last read at \d{4}-\d\d-\d\d \d\d:\d\d UTC", advised(production.logs))
+
+
+@pytest.mark.usefixtures("warehouse")
+def test_a_source_that_cannot_be_read_is_told(deployment: Store) -> None:
+    poll(Notebook(torn="the disk is gone", name="warehouse"), deployment.logs)
+    assert advised(production.logs).startswith("warehouse cannot be read since 2")
+    poll(Notebook(name="warehouse"), deployment.logs)
+    assert content(production.logs)
 
 
 def test_clocks_should_agree(deployment: Store, airflow: SimulatedAirflow, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ONE_HOST = ("LocalExecutor",)
 GIB = 1024**3
 LEAST_FREE = GIB
-TICK_LATE, QUEUE_LATE = timedelta(minutes=15), timedelta(minutes=15)
+TICK_LATE, QUEUE_LATE, LOGS_LATE = timedelta(minutes=15), timedelta(minutes=15), timedelta(hours=1)
 MODEL_OLD, SKEW = timedelta(days=30), timedelta(minutes=1)
 MODES = {
     "shadow": "nothing is repaired",
@@ -163,13 +163,22 @@ def logs(patient: Patient) -> str:
     from airflow_oncall.capture.logs.configured import read_sources
     from airflow_oncall.capture.logs.polling import health_cursor
 
-    cursor, names = patient.store.logs.cursor, [one.name for one in read_sources().sources]
-    unread = {name: since for name in names if (since := cursor(health_cursor(name)).get("unreadable_since"))}
-    wrong = [f"{name} cannot be read since {since}" for name, since in unread.items()]
-    wrong += [f"{name} was never read" for name in names if name not in unread and not cursor(name)]
-    if wrong:
+    names = [one.name for one in read_sources().sources]
+    if wrong := [f"{name} {said}" for name in names if (said := _unread(patient.store.logs.cursor(health_cursor(name))))]:
         raise Advice("; ".join(wrong), "see whether oncall_poll runs, and its log; docs/logs.md says what each kind of source needs")
-    return f"{len(names)} sources, all of them can be read"
+    return f"{len(names)} sources, all of them were read in the last hour"
+
+
+def _unread(health: dict[str, Any]) -> str:
+    """What is wrong with a source of this health; empty: nothing is."""
+    from airflow_oncall.capture.logs.polling import READ_AT, UNREADABLE_SINCE
+
+    if since := health.get(UNREADABLE_SINCE):
+        return f"cannot be read since {since}"
+    if not (read_at := health.get(READ_AT)):
+        return "was never read"
+    at = datetime.fromisoformat(read_at)
+    return f"was last read at {at:%Y-%m-%d %H:%M} UTC" if now() - at > LOGS_LATE else ""
 
 
 def clocks(patient: Patient) -> str:

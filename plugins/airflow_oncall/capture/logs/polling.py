@@ -41,6 +41,8 @@ _UNEXPECTED = (
 )  # fmt: skip
 """What may come out of a source besides what it promises: Python's own families, for what people's files and servers hold is anything."""
 UNREADABLE, PROBLEM, MORE = "source-unreadable", "source-problem", "more-like-this"
+UNREADABLE_SINCE, READ_AT = "unreadable_since", "read_at"
+"""Of the health of a source: one of the two."""
 
 
 @dataclass
@@ -230,12 +232,12 @@ def report_unreadable(source: str, logs: SqlLogs, failure: str) -> int:
     log.error("%s", redact(failure, TEXT_LIMIT))
     health = health_cursor(source)
     before = logs.cursor(health)
-    if before:
+    if UNREADABLE_SINCE in before:
         return 0
     now = datetime.now(timezone.utc)
     event = _own(source, f"{UNREADABLE} since {now.isoformat()}", UNREADABLE, failure, now)
     try:
-        return logs.commit(health, before, {"unreadable_since": now.isoformat()}, [event])
+        return logs.commit(health, before, {UNREADABLE_SINCE: now.isoformat()}, [event])
     except CursorMoved:
         return 0
 
@@ -243,14 +245,14 @@ def report_unreadable(source: str, logs: SqlLogs, failure: str) -> int:
 def _readable(source: str, logs: SqlLogs) -> None:
     health = health_cursor(source)
     before = logs.cursor(health)
-    if before:
+    if UNREADABLE_SINCE in before:
         log.info("source %r can be read again", source)
-        with suppress(CursorMoved):
-            logs.commit(health, before, {}, [])
+    with suppress(CursorMoved):
+        logs.commit(health, before, {READ_AT: datetime.now(timezone.utc).isoformat()}, [])
 
 
 def health_cursor(source: str) -> str:
-    """Under which it is kept since when a source cannot be read; empty while it can."""
+    """Under which it is kept since when a source cannot be read, or when it last was: where nothing is new, its own cursor stays."""
     return f"{source}: health"
 
 
