@@ -6,7 +6,7 @@ The Prometheus endpoint shows these (``oncall_queue_age_seconds``), and triage t
 
 from __future__ import annotations
 
-import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -22,7 +22,6 @@ from airflow_oncall.store.sql import Store
 
 TICK = "tick"
 """Cursor: when the last tick ended, and how long it took."""
-_NOT_IN_A_STAT = re.compile(r"[^\w-]")
 CALIBRATED_OVER = timedelta(days=30)
 
 
@@ -96,7 +95,9 @@ def after_tick(store: Store, seconds: float) -> None:
     telemetry.took("tick", seconds)
     last: dict[str, Any] = store.cursors.get(TICK) or {}
     store.cursors.set(TICK, {**last, "at": now().isoformat(), "seconds": round(seconds, 3)})
-    told = {stat_of(one): one.value for one in measure(store)}
+    told = defaultdict[str, float](float)
+    for one in measure(store):
+        told[stat_of(one)] += one.value  # labels that differ only in what no name may hold have one gauge
     for name in {*last.get("told", ())} - {*told}:
         telemetry.gauge(name, 0)  # a gauge keeps its last value until it is told another
     for name, value in told.items():
@@ -106,7 +107,7 @@ def after_tick(store: Store, seconds: float) -> None:
 
 def stat_of(one: Value) -> str:
     """Its name in Airflow's Stats, with the labels as its last parts: a plain StatsD has no tags, and one name would hold them all."""
-    return ".".join([one.name, *(_NOT_IN_A_STAT.sub("_", label) for label in one.labels.values())])
+    return ".".join([one.name, *map(telemetry.word, one.labels.values())])
 
 
 def _numbers(name: str, numbers: list[Number]) -> Iterator[Value]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -73,8 +73,9 @@ def run_tick(seconds: float = 45, linger: float = 12) -> TickResult:
     replay(store.intake)
     api = open_api()
     started = time.monotonic()
-    with telemetry.span("tick"):
+    with telemetry.span("tick") as span:
         result = Tick(store, api, Judgement(store)).run(seconds, linger)
+        telemetry.describe(span, **asdict(result))
     store.rollups.catch_up()
     after_tick(store, time.monotonic() - started)
     look_after_models(store, api)

@@ -102,9 +102,3 @@ def test_each_label_has_a_gauge_of_its_own_and_falls_to_zero_when_it_is_gone(fai
 def test_nothing_is_counted_when_nothing_happened(told: Receiver) -> None:
     telemetry.count("decisions", 0, verdict="auto")
     assert told.counted == []
-
-
-def test_a_span_is_begun_and_ended_without_any_tracing() -> None:
-    with telemetry.span("tick"):
-        done = True
-    assert done
