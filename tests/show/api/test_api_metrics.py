@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import insert
 from tests.show.api.client import Api
+from tests.show.api.exposed import samples
 from tests.show.api.story import SHARD, Story
 
 from airflow_oncall.incident import LogEvent, Verdict
@@ -26,24 +27,12 @@ from airflow_oncall.store.tables import storms
 
 DOCS = Path(__file__).parents[3] / "docs"
 NAMES = {metrics.PREFIX + metric.name for metric in METRICS}
-SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\]|\\.)*",?)+)\})? (-?[0-9.e+-]+)')
 
 
 @pytest.fixture(autouse=True)
 def nothing_kept() -> None:
     """Whatever was told before is asked for anew."""
     metrics.exposition.cache.clear()
-
-
-def samples(text: str) -> dict[str, float]:
-    """Values by name and labels; fails on a line that is not of the format."""
-    found = {}
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            match = SAMPLE.fullmatch(line)
-            assert match, line
-            found[match[1] + (f"{{{match[2]}}}" if match[2] else "")] = float(match[3])
-    return found
 
 
 def test_metrics_tell_how_things_are(api: Api, story: Story, sqlite_store: Store) -> None:
@@ -131,6 +120,19 @@ def test_the_dashboard_asks_for_metrics_that_exist() -> None:
     asked = [set(re.findall(r"oncall_\w+", target["expr"])) for panel in dashboard["panels"] for target in panel["targets"]]
     assert all(asked)
     assert set().union(*asked) == NAMES
+
+
+def test_the_dashboard_groups_by_labels_that_its_metrics_have() -> None:
+    dashboard = json.loads((DOCS / "grafana" / "oncall.json").read_text(encoding="utf-8"))
+    labels = {metrics.PREFIX + metric.name: {*metric.labels} for metric in METRICS}
+    grouped = 0
+    for target in [target for panel in dashboard["panels"] for target in panel["targets"]]:
+        named = re.findall(r"by \(([^)]*)\)", target["expr"]) + re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", ""))
+        wanted = {label.strip() for one in named for label in one.split(",")}
+        (name,) = re.findall(r"oncall_\w+", target["expr"])
+        assert wanted <= labels[name], target["expr"]
+        grouped += bool(wanted)
+    assert grouped > 5
 
 
 def test_every_metric_is_documented() -> None:
