@@ -8,12 +8,18 @@ from typing import Any
 
 import jwt
 import pytest
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import func, select
+from starlette.routing import Mount
 from tests.show.api.client import Api, error_of
 from tests.show.api.story import SHARD, Story
 
 from airflow_oncall import __version__
+from airflow_oncall.show.api.app import create_app
+from airflow_oncall.show.api.auth import Access
+from airflow_oncall.show.mounting import MOUNT, PREFIX
+from airflow_oncall.show.plugin import OnCallPlugin
 from airflow_oncall.store.sql import Store
 from airflow_oncall.store.tables import audit, cursors, knowledge, labels
 
@@ -35,6 +41,7 @@ READ, READ_SHARDS, INSPECT = ("nemo",), ("nemo", "lena"), ("nemo", "lena")
 ACT_ON_SHARDS, STEER = ("nemo", "lena", "vic"), ("nemo", "lena", "vic")
 OPEN = {("GET", "/health")}
 """Routes that anybody may call."""
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 CALLS: dict[tuple[str, str], Call] = {
     ("GET", "/api/v1/incidents"): Call("/api/v1/incidents", refused=READ),
     ("POST", "/api/v1/incidents"): Call("/api/v1/incidents", REPORT, {"Idempotency-Key": "1"}, ACT_ON_SHARDS),
@@ -76,6 +83,21 @@ def _try(api: Api, route: tuple[str, str], user: str | None, **headers: str) -> 
     return error_of(api.call(route[0], call.path, user, json=call.body, headers={**call.headers, **headers}))
 
 
+def served(app: FastAPI) -> set[tuple[str, str]]:
+    """Methods and paths of its routes."""
+    return {(method, route.path) for route in app.routes if isinstance(route, APIRoute) for method in route.methods}
+
+
+def asked_for(route: APIRoute) -> set[Any]:
+    """All dependencies of a route, theirs included."""
+    found, waiting = set[Any](), [route.dependant]
+    while waiting:
+        one = waiting.pop()
+        found.add(one.call)
+        waiting += one.dependencies
+    return found
+
+
 def _written(store: Store) -> tuple[int, ...]:
     with store.engine.connect() as connection:
         return tuple(
@@ -93,9 +115,41 @@ def nothing_changes(story: Story, sqlite_store: Store) -> Iterator[None]:
 
 
 def test_every_route_is_tried_here(api: Api) -> None:
-    served = {(method, route.path) for route in api.ours.routes if isinstance(route, APIRoute) for method in route.methods}
-    assert served == set(CALLS) | OPEN
-    assert len(api.ours.routes) == len(served), "something is served that is no route of this API"
+    others = [route for route in api.ours.routes if not isinstance(route, APIRoute)]
+    assert others == [], "a mount, a web socket or a page of FastAPI's own is no route that is tried here"
+    assert served(api.ours) == set(CALLS) | OPEN
+
+
+def test_nothing_of_ours_is_served_elsewhere(api: Api) -> None:
+    from airflow.api_fastapi.app import cached_app
+
+    assert OnCallPlugin.fastapi_apps == [MOUNT]
+    assert not OnCallPlugin.fastapi_root_middlewares + OnCallPlugin.flask_blueprints + OnCallPlugin.appbuilder_views
+    mounts = [route for route in cached_app(apps="core").routes if isinstance(route, Mount) and PREFIX in route.path]
+    assert [mount.path for mount in mounts] == [PREFIX]
+
+
+def test_only_scripts_and_the_description_need_no_right_but_to_be_signed_in() -> None:
+    assert [path for (_, path), call in CALLS.items() if not call.refused] == ["/ui/{version}/{name:path}", "/openapi.json"]
+
+
+def test_no_method_opens_a_route_that_its_routes_do_not_have(api: Api) -> None:
+    paths = {path: call.path for (_, path), call in CALLS.items()} | {path: path for _, path in OPEN}
+    tried = {
+        (method, template): path
+        for template, path in paths.items()
+        for method in METHODS - {one for one, at in served(api.ours) if at == template}
+    }
+    answers = {one: api.call(one[0], path, None).status_code for one, path in tried.items()}
+    assert answers == dict.fromkeys(tried, 405)
+
+
+def test_public_metrics_open_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__ONCALL__METRICS_PUBLIC", "True")
+    app = create_app()
+    assert served(app) == set(CALLS) | OPEN
+    unguarded = {route.path for route in app.routes if isinstance(route, APIRoute) and Access not in asked_for(route)}
+    assert unguarded == {"/metrics", "/health"}
 
 
 def test_without_signing_in_nothing_is_to_be_had(api: Api) -> None:
