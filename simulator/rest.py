@@ -10,11 +10,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from airflow_oncall.incident import TaskRef
 from simulator.world import LONG_AGO, Backfill, Dag, Mutation, Pool, Refused, Run, Task, TaskInstance, World
+
+Row = TypeVar("Row", TaskInstance, Run)
 
 
 class RestWorld(World):
@@ -44,11 +46,11 @@ class RestWorld(World):
         self.tokens.add(token)
         return {"access_token": token}
 
-    def page(self, found: list[dict[str, Any]], items: str, query: dict[str, list[str]]) -> dict[str, Any]:
+    def page(self, found: list[Row], as_json: Callable[[Row], dict[str, Any]], items: str, query: dict[str, list[str]]) -> dict[str, Any]:
         """One page by cursor; the cursor is the position of the next one."""
         start = int((query.get("cursor") or ["0"])[0] or 0)
         end = start + (self.page_size or int(query["limit"][0]))
-        return {items: found[start:end], "next_cursor": str(end) if end < len(found) else None, "previous_cursor": None}
+        return {items: list(map(as_json, found[start:end])), "next_cursor": str(end) if end < len(found) else None, "previous_cursor": None}
 
 
 # JSON of each noun, with every field the client insists on
@@ -194,16 +196,16 @@ def get_instances(airflow: RestWorld, query: Query, _body: Body, dag_id: str, ru
     tries, task = query.get("try_number"), query.get("task_id")
     looked_at = airflow.instances.values() if "~" in (dag_id, run_id) else airflow.of_run(dag_id, run_id)
     found = [
-        _instance_json(one)
+        one
         for one in looked_at
         if dag_id in ("~", one.ref.dag_id) and run_id in ("~", one.ref.run_id) and _passes(query, one.state, one.updated_at)
         if not tries or str(one.try_number) in tries
         if not task or one.ref.task_id in task
     ]
     if query.get("order_by") == ["-start_date"]:
-        newest = sorted(found, key=lambda one: one["start_date"] or "", reverse=True)
-        return {"task_instances": newest[: int(query["limit"][0])], "total_entries": len(found)}
-    return airflow.page(found, "task_instances", query)
+        newest = sorted(found, key=lambda one: _stamp(one.started_at) or "", reverse=True)[: int(query["limit"][0])]
+        return {"task_instances": list(map(_instance_json, newest)), "total_entries": len(found)}
+    return airflow.page(found, _instance_json, "task_instances", query)
 
 
 def get_instance(airflow: RestWorld, _query: Query, _body: Body, *path: str) -> Any:
@@ -247,7 +249,7 @@ def post_clear_run(airflow: RestWorld, _query: Query, body: Body, dag_id: str, r
 
 def get_runs(airflow: RestWorld, query: Query, _body: Body, dag_id: str) -> Any:
     found = [run for run in airflow.runs.values() if dag_id in ("~", run.dag_id) and _passes(query, run.state, run.updated_at)]
-    return airflow.page([_run_json(run) for run in found], "dag_runs", query)
+    return airflow.page(found, _run_json, "dag_runs", query)
 
 
 def get_run(airflow: RestWorld, _query: Query, _body: Body, dag_id: str, run_id: str) -> Any:
