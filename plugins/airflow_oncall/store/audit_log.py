@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, select, update
 
 from airflow_oncall.store.audit import BEGINNING, CUT, ERASED, HEAD, digest_of, hash_of, note
 from airflow_oncall.store.engine import transaction
@@ -232,7 +232,7 @@ def rows_about(incident_ids: Sequence[int]) -> ColumnElement[bool]:
 
 def rows_about_storms(storm_ids: Sequence[int], since: datetime) -> ColumnElement[bool]:
     """Rows about storms as a whole, from when the first of them was opened: SQLite gives ids again."""
-    return audit.c.incident_id.is_(None) & (audit.c.at >= since) & audit.c.detail["storm"].as_integer().in_(storm_ids)
+    return and_(audit.c.incident_id.is_(None), audit.c.at >= since, audit.c.detail["storm"].as_integer().in_(storm_ids))
 
 
 def erase(connection: Connection, which: ColumnElement[bool], actor: str) -> int:
