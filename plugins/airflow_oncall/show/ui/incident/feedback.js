@@ -12,16 +12,31 @@ import { Moment } from "../parts/words.js";
 const EMPTY = { category: "", right: "", action: "", comment: "" };
 const YES_OR_NO = { "": "Say nothing", yes: "Yes", no: "No" };
 
-/** @param {{incident: object, deed: {run: Function, isBusy: boolean, failure: object|undefined}}} given */
+/**
+ * From the first touch on the form is about the incident as it was then, whatever refreshes bring meanwhile.
+ * @param {{incident: object, deed: {run: Function, isBusy: boolean, failure?: object}}} given
+ */
 export function Feedback({ incident, deed }) {
   const [said, setSaid] = React.useState(EMPTY);
+  const [seen, setSeen] = React.useState(null);
   const [thanks, setThanks] = React.useState(false);
-  const set = (name) => (value) => setSaid((last) => ({ ...last, [name]: value }));
+  const { category, updated_at: updatedAt } = seen ?? incident;
+  const begin = (kept) => {
+    setSaid({ ...EMPTY, ...kept });
+    setSeen(null);
+  };
+  const set = (name) => (value) => {
+    setSeen((last) => last ?? incident);
+    setSaid((last) => ({ ...last, [name]: value }));
+  };
+  React.useEffect(() => {
+    if (deed.failure?.status === 409) begin({ comment: said.comment }); // it changed: the answers are to be given again
+  }, [deed.failure]);
   const submit = async (event) => {
     event.preventDefault();
     setThanks(false);
-    if (!(await deed.run("feedback", feedbackOf(said, incident)))) return;
-    setSaid(EMPTY);
+    if (!(await deed.run("feedback", feedbackOf(said, updatedAt)))) return;
+    begin();
     setThanks(true);
   };
   const isReady = said.right === "no" ? said.category !== "" : Boolean(said.right || said.category || said.action || said.comment.trim());
@@ -37,15 +52,15 @@ export function Feedback({ incident, deed }) {
         h(
           Fields,
           { min: "20rem" },
-          incident.category &&
+          category &&
             h(Choice, {
-              label: `Is the category right? (${title(incident.category)})`,
+              label: `Is the category right? (${title(category)})`,
               value: said.right,
               choices: YES_OR_NO,
               onChange: set("right"),
             }),
-          (said.right === "no" || !incident.category) &&
-            h(Choice, { label: "The true category", value: said.category, choices: truths(incident.category), onChange: set("category") }),
+          (said.right === "no" || !category) &&
+            h(Choice, { label: "The true category", value: said.category, choices: truths(category), onChange: set("category") }),
           h(Choice, { label: "Was the action right?", value: said.action, choices: YES_OR_NO, onChange: set("action") }),
         ),
         h(Area, {
@@ -73,7 +88,7 @@ function truths(wrong) {
   return Object.fromEntries([["", "Choose"], [NO_INCIDENT, "It was no failure (false positive)"], ...others]);
 }
 
-function feedbackOf(said, incident) {
+function feedbackOf(said, updatedAt) {
   const isFalsePositive = said.category === NO_INCIDENT;
   return {
     ...(said.right ? { category_correct: said.right === "yes" } : {}),
@@ -81,7 +96,7 @@ function feedbackOf(said, incident) {
     ...(said.right !== "yes" && isFalsePositive ? { false_positive: true } : {}),
     ...(said.action ? { action_correct: said.action === "yes" } : {}),
     ...(said.comment.trim() ? { comment: said.comment.trim() } : {}),
-    expected_updated_at: incident.updated_at,
+    expected_updated_at: updatedAt,
   };
 }
 

@@ -1,11 +1,24 @@
 /** Close an incident by hand. */
 
-import { h } from "../host.js";
+import { h, React } from "../host.js";
 import { Confirm } from "../parts/dialog.js";
 
-/** @param {{incident: object, deed: {attempt: Function}}} given */
+/**
+ * While the dialog is open it is about the incident as it was when it opened: that is what its reader decides on, whatever
+ * refreshes bring meanwhile.
+ * @param {{incident: object, deed: {attempt: Function}}} given
+ */
 export function Resolve({ incident, deed }) {
-  const close = (reason) => deed.attempt("resolve", { reason, expected_updated_at: incident.updated_at });
+  const [seen, setSeen] = React.useState(null);
+  if (incident.closed_at && !seen) return null;
+  const close = async (reason) => {
+    try {
+      await deed.attempt("resolve", { reason, expected_updated_at: seen.updated_at });
+    } catch (failure) {
+      if (failure.status !== 409) throw failure; // the dialog stays and says so
+      return false; // the page says what changed, and the reason is kept for the next time
+    }
+  };
   return h(
     Confirm,
     {
@@ -15,6 +28,7 @@ export function Resolve({ incident, deed }) {
       colour: "red",
       reason: "required",
       onConfirm: close,
+      onToggle: (isOpen) => setSeen(isOpen ? incident : null),
     },
     "Nothing more is done about it, and what was planned is dropped. The task instance itself stays as it is.",
   );

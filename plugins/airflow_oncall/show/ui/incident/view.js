@@ -70,7 +70,7 @@ function Summary({ incident, deed, isEmbedded }) {
         { gap: 2, align: "center" },
         h(State, { state: incident.state }),
         h(Severity, { severity: incident.severity }),
-        incident.may_act && !incident.closed_at && h(Resolve, { incident, deed }),
+        incident.may_act && h(Resolve, { incident, deed }),
       ),
     },
     incident.detail && h(Ui.Text, { mb: 3, overflowWrap: "anywhere" }, incident.detail),

@@ -8,18 +8,22 @@ import { Trouble } from "./trouble.js";
 /**
  * What cannot be done is said in the dialog, which stays with what was typed.
  * @param {{label: string, heading: string, children?: any, confirm: string, colour?: string, reason?: "required"|"asked",
- *   onConfirm: (reason: string) => Promise<any>, variant?: string}} given
+ *   onConfirm: (reason: string) => Promise<any>, onToggle?: (isOpen: boolean) => void, variant?: string}} given
+ *   `onConfirm`: where it says `false`, the reason stays as it was typed for the next time
  */
-export function Confirm({ label, heading, children, confirm, colour = "blue", reason, onConfirm, variant = "outline" }) {
+export function Confirm({ label, heading, children, confirm, colour = "blue", reason, onConfirm, onToggle, variant = "outline" }) {
   const [isOpen, setOpen] = React.useState(false);
   const [text, setText] = React.useState("");
+  const toggle = (open) => {
+    setOpen(open);
+    onToggle?.(open);
+  };
   const deed = useDeed(async () => {
-    await onConfirm(text.trim());
-    setOpen(false);
-    setText("");
+    if ((await onConfirm(text.trim())) !== false) setText("");
+    toggle(false);
   });
   const toggled = ({ open }) => {
-    setOpen(open);
+    toggle(open);
     deed.forget();
   };
   const first = React.useRef(null);
