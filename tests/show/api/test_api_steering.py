@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from tests.show.api.client import Api, error_of
 
 from airflow_oncall.store.sql import Store
@@ -11,7 +12,13 @@ from airflow_oncall.store.sql import Store
 def test_everybody_learns_what_the_system_does_and_who_they_are(api: Api) -> None:
     me = api.get("/me", "vic").json()
     rights = {"may_steer": False, "may_inspect": True, "may_answer": False}
-    assert me == {"user": "vic", **rights, "mode": "ask", "paused": None, "version": "0.1.0"}
+    assert me == {"user": "vic", "user_id": "vic", **rights, "mode": "ask", "paused": None, "version": "0.1.0"}
+
+
+def test_the_id_by_which_airflow_takes_answers_is_told_beside_the_name(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SimpleAuthManagerUser, "get_id", lambda user: f"number of {user.username}")
+    me = api.get("/me", "vic").json()
+    assert (me["user"], me["user_id"]) == ("vic", "number of vic")
 
 
 def test_who_may_edit_the_triage_dag_pauses_repairs_and_lets_them_go_on(api: Api, sqlite_store: Store) -> None:

@@ -71,8 +71,9 @@ test("an answer that came second says who was first", async () => {
   assert.match(calls[0].url, /dagRuns\/oncall-1-1-20261121T020000000000\/taskInstances\/question\/-1\/hitlDetails$/);
 });
 
-test("a question is for everybody, or for those it names", () => {
-  assert.equal(isFor({}, "olga"), true);
-  assert.equal(isFor({ assigned_users: [{ id: "7", name: "grace" }] }, "olga"), false);
-  assert.equal(isFor({ assigned_users: [{ id: "olga", name: "Olga" }] }, "olga"), true);
+test("a question is for everybody, or for those whose ids it names, as Airflow decides it", () => {
+  assert.equal(isFor({}, "7"), true);
+  assert.equal(isFor({ assigned_users: [{ id: "7", name: "grace" }] }, "8"), false);
+  assert.equal(isFor({ assigned_users: [{ id: "7", name: "Olga" }] }, "7"), true);
+  assert.equal(isFor({ assigned_users: [{ id: "8", name: "7" }] }, "7"), false);
 });

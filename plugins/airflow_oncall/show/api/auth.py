@@ -38,6 +38,11 @@ class Access:
         """The user, as audit rows name it."""
         return str(self._user.get_name())
 
+    @property
+    def user_id(self) -> str:
+        """The user, as Airflow compares it with the approvers that a question names; with some auth managers no name but a number."""
+        return str(self._user.get_id())
+
     def may(self, method: Method, dag_id: str, entity: DagAccessEntity | None = None) -> bool:
         """Whether Airflow lets the user do this to a DAG, or to what belongs to it."""
         asked: Any = requires_access_dag(method, entity, dag_id)

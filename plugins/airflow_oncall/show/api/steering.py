@@ -37,6 +37,8 @@ class MeOut(Out):
     """The reader, and what every page shows of the system."""
 
     user: str
+    user_id: str
+    """By which Airflow knows the reader among the approvers that a question names."""
     may_steer: bool
     """Whether the reader may use the kill switch and change what is known."""
     may_inspect: bool
@@ -67,6 +69,7 @@ def me(access: Reader, store: StoreDep) -> MeOut:
     """Who you are, what you may do, and whether repairs go on."""
     return MeOut(
         user=access.name,
+        user_id=access.user_id,
         may_steer=access.may_steer,
         may_inspect=access.may_inspect,
         may_answer=access.may_answer,

@@ -102,7 +102,7 @@ function Question({ detail, me, deed }) {
 /** The buttons, for whom they would do something. */
 function Answers({ detail, me, onChoose }) {
   if (!me.may_answer) return h(Nothing, null, "You may read this question, but not answer it.");
-  if (!isFor(detail, me.user)) return h(Nothing, null, `Only ${detail.assigned_users.map((one) => one.name).join(", ")} may answer.`);
+  if (!isFor(detail, me.user_id)) return h(Nothing, null, `Only ${detail.assigned_users.map((one) => one.name).join(", ")} may answer.`);
   return h(
     Ui.Flex,
     { gap: 2 },

@@ -40,10 +40,10 @@ export async function answer(asked, option) {
   }
 }
 
-/** Whether the question is put to the user: to anybody, or to people named in it. @param {object} detail @param {string} user */
-export function isFor(detail, user) {
+/** Whether the question is put to the user: to anybody, or to those with the ids in it. @param {object} detail @param {string} userId */
+export function isFor(detail, userId) {
   const named = detail.assigned_users ?? [];
-  return named.length === 0 || named.some((one) => one.id === user || one.name === user);
+  return named.length === 0 || named.some((one) => one.id === userId);
 }
 
 function address({ dag_id: dagId, run_id: runId, task_id: taskId, map_index: mapIndex }) {
