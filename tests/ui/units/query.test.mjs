@@ -39,6 +39,11 @@ test("a date field and UTC are the same moment, whatever the zone", () => {
   assert.equal(momentOf("nonsense"), "");
 });
 
+test("years that a field has while its year is typed are no time", () => {
+  assert.deepEqual(["0002-01-01T00:00", "0202-01-01T00:00", "9999-06-01T00:00"].map(momentOf), ["", "", ""]);
+  assert.equal(new Date(momentOf("2026-01-01T00:00")).getFullYear(), 2026);
+});
+
 test("a choice is added to one that the list does not show yet", () => {
   assert.deepEqual(chosenAfter(["critical"], [], ["low"]), ["critical", "low"]);
   assert.deepEqual(chosenAfter(["critical"], ["critical"], ["critical", "low"]), ["critical", "low"]);

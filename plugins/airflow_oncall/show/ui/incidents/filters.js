@@ -71,8 +71,13 @@ const NO_FILTER = {
   open: "true",
 };
 
+/** One end of a span of time. What is no time yet changes nothing. */
 function Edge({ label, value, onChange }) {
-  return h(Line, { label, type: "datetime-local", value: fieldOf(value), onChange: (field) => onChange(momentOf(field)) });
+  const settled = (field) => {
+    const moment = momentOf(field);
+    if (moment || !field) onChange(moment);
+  };
+  return h(Typed, { label, type: "datetime-local", value: fieldOf(value), onSettle: settled });
 }
 
 /** A field that counts when its reader stops typing. */

@@ -4,6 +4,8 @@
 const SEVERAL = ["state", "category", "severity", "source", "dag_id"];
 const SINGLE = ["storm_id", "q", "open", "since", "until", "cursor"];
 const HOURS = { "1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24 };
+/** Years of which the API takes times. */
+const [FIRST_YEAR, LAST_YEAR] = [1970, 9000];
 export const ANY_TIME = "";
 export const BETWEEN = "between";
 
@@ -79,7 +81,9 @@ export function fieldOf(at) {
   return new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
-/** What a date-and-time field says, in UTC. @param {string} field */
+/** What a date-and-time field says, in UTC; empty where that is no time that the API takes, as while its year is typed. @param {string} field */
 export function momentOf(field) {
-  return field && !Number.isNaN(Date.parse(field)) ? new Date(field).toISOString() : "";
+  const moment = new Date(field);
+  const year = moment.getUTCFullYear(); // of no date it is NaN
+  return year >= FIRST_YEAR && year <= LAST_YEAR ? moment.toISOString() : "";
 }
