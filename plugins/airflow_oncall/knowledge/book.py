@@ -24,8 +24,9 @@ class Written(NamedTuple):
 class Book:
     """The entries of one deployment, as people change them. Everything raises ``BadEntry`` for what cannot be kept."""
 
-    def __init__(self, store: Store, actor: str) -> None:
-        self._known, self._actor = store.knowledge, actor
+    def __init__(self, store: Store, actor: str, seen: Mapping[str, int] | None = None) -> None:
+        """``seen``: versions of entries that the actor decided by; a change where there is another by now raises ``EntryChanged``."""
+        self._known, self._actor, self._seen = store.knowledge, actor, seen or {}
 
     def get(self, name: str) -> Kept:
         """One entry."""
@@ -50,21 +51,21 @@ class Book:
         kept = self.get(name)
         entry = read_entry(kept.entry).changed(now(), **changes)
         self._check_parents([entry])
-        self._known.write([Draft(name, entry.kept(), kept.is_proposed, kept.version)], self._actor, "edited")
+        self._known.write([Draft(name, entry.kept(), kept.is_proposed, self._version(kept))], self._actor, "edited")
         return entry
 
     def confirm(self, names: Sequence[str]) -> list[str]:
         """Let proposed entries count; the names of those that were proposed."""
         waiting = [kept for kept in map(self.get, names) if kept.is_proposed]
         entries = [read_entry(kept.entry) for kept in waiting]  # what was proposed long ago may name an action that is gone
-        drafts = [Draft(kept.name, entry.kept(), False, kept.version) for kept, entry in zip(waiting, entries, strict=True)]
+        drafts = [Draft(kept.name, entry.kept(), False, self._version(kept)) for kept, entry in zip(waiting, entries, strict=True)]
         self._known.write(drafts, self._actor, "confirmed")
         return [kept.name for kept in waiting]
 
     def remove(self, name: str) -> None:
         """Take an entry out. What it was stays in its history."""
         kept = self.get(name)
-        self._known.write([Draft(name, None, version=kept.version)], self._actor, "removed")
+        self._known.write([Draft(name, None, version=self._version(kept))], self._actor, "removed")
 
     def take_over(self, entries: Sequence[Entry], *, replace: bool = False, confirm: bool = False) -> Written:
         """Entries of a file, in one step; proposed unless ``confirm``. Other entries of their names stay unless ``replace``."""
@@ -98,6 +99,9 @@ class Book:
                 drafts.append(Draft(one, entry, is_proposed, current.version if current else 0))
         self._known.write(drafts, self._actor, f"rolled back to {to:%Y-%m-%dT%H:%M:%SZ}")
         return [draft.name for draft in drafts]
+
+    def _version(self, kept: Kept) -> int:
+        return self._seen.get(kept.name, kept.version)
 
     def _check_parents(self, entries: Sequence[Entry]) -> None:
         parents = {one.name: one.parent for one in entries}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import pytest
 from tests.show.api.client import Api, error_of
 
 from airflow_oncall.knowledge.book import Book
 from airflow_oncall.knowledge.entry import read_entry
+from airflow_oncall.show.api import knowledge
 from airflow_oncall.store.sql import Store
 
 VENDOR: dict[str, Any] = {
@@ -25,7 +28,7 @@ def test_an_entry_is_added_changed_and_taken_out(api: Api) -> None:
     changed = api.put("/knowledge/vendor-503", {"notes": "They restart at five.", "expected_version": 1}).json()
     assert (changed["version"], changed["entry"]["notes"], changed["entry"]["actions"]) == (2, "They restart at five.", ["clear_task"])
     assert [(one["what"], one["actor"]) for one in changed["history"]] == [("added", "uma"), ("edited", "ada")]
-    assert api.call("DELETE", "/api/v1/knowledge/vendor-503").status_code == 204
+    assert api.call("DELETE", "/api/v1/knowledge/vendor-503?expected_version=2").status_code == 204
     assert error_of(api.get("/knowledge/vendor-503")) == (404, "not_found")
     assert api.get("/knowledge").json()["items"] == []
 
@@ -36,6 +39,37 @@ def test_of_two_people_who_change_an_entry_the_second_sees_what_the_first_did(ap
     answer = api.put("/knowledge/vendor-503", {"notes": "second", "expected_version": 1})
     assert error_of(answer) == (409, "stale")
     assert answer.json()["error"]["detail"]["entry"]["notes"] == "first"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "", {"notes": "mine", "expected_version": 1}),
+        ("POST", "/confirm", {"expected_version": 1}),
+        ("DELETE", "?expected_version=1", None),
+    ],
+)
+@pytest.mark.parametrize("between", ["before", "after"])
+def test_what_was_decided_by_an_older_version_changes_nothing(
+    method: str, path: str, body: Any, between: str, api: Api, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``between``: whether somebody else's change comes before or after the look at which version there is."""
+    Book(sqlite_store, "triage").propose([read_entry(VENDOR)])
+    if between == "before":
+        Book(sqlite_store, "uma").edit("vendor-503", {"notes": "hers"})
+    else:
+        monkeypatch.setattr(knowledge, "Book", partial(_after_a_change, sqlite_store))
+    answer = api.call(method, f"/api/v1/knowledge/vendor-503{path}", json=body)
+    assert error_of(answer) == (409, "stale")
+    assert answer.json()["error"]["detail"]["version"] == 2
+    assert answer.json()["error"]["detail"]["entry"]["notes"] == "hers"
+    left = api.get("/knowledge/vendor-503").json()
+    assert (left["version"], left["is_proposed"]) == (2, True)
+
+
+def _after_a_change(store: Store, *given: Any, **more: Any) -> Book:
+    Book(store, "uma").edit("vendor-503", {"notes": "hers"})
+    return Book(*given, **more)
 
 
 def test_entries_are_found_by_any_word_and_come_in_pages(api: Api, sqlite_store: Store) -> None:
@@ -52,7 +86,7 @@ def test_entries_are_found_by_any_word_and_come_in_pages(api: Api, sqlite_store:
 def test_a_proposed_entry_counts_once_somebody_confirms_it(api: Api, sqlite_store: Store) -> None:
     Book(sqlite_store, "triage").propose([read_entry(VENDOR)])
     assert [one["name"] for one in api.get("/knowledge?proposed=true").json()["items"]] == ["vendor-503"]
-    assert api.call("POST", "/api/v1/knowledge/vendor-503/confirm").json()["is_proposed"] is False
+    assert api.post("/knowledge/vendor-503/confirm", {"expected_version": 1}).json()["is_proposed"] is False
     assert api.get("/knowledge?proposed=true").json()["items"] == []
 
 

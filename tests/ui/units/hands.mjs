@@ -12,9 +12,9 @@ export function text(nodes = drawing()) {
   return nodes.map((one) => (typeof one === "string" ? one : text(one.children))).join(" ");
 }
 
-/** Press a button. */
-export async function press(name) {
-  const found = all("Button").find((one) => text([one]).trim() === name);
+/** Press a button; `inside`: what it is in. */
+export async function press(name, inside = drawing()) {
+  const found = all("Button", inside).find((one) => text([one]).trim() === name);
   if (!found) throw new Error(`no button ${name} in: ${text()}`);
   await found.props.onClick();
   await settled();

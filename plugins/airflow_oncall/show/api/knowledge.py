@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Response
+from pydantic import Field
 
 from airflow_oncall.incident import CATEGORIES
 from airflow_oncall.knowledge.book import Book
 from airflow_oncall.knowledge.entry import NAME, TEXT_CHARACTERS, read_entry
-from airflow_oncall.show.api.auth import Inspector, Steerer
-from airflow_oncall.show.api.errors import missing, stale
+from airflow_oncall.show.api.auth import Access, Inspector, Steerer
+from airflow_oncall.show.api.errors import ApiError, missing, stale
 from airflow_oncall.show.api.schemas import PAGE, Cursor, In, Limit, Name, Out, Page, page_of
 from airflow_oncall.show.api.store import StoreDep
-from airflow_oncall.store.knowledge import Kept
+from airflow_oncall.store.knowledge import EntryChanged, Kept
 from airflow_oncall.store.sql import Store
 
 router = APIRouter(prefix="/knowledge", tags=["Knowledge"])
 EntryName = Annotated[str, Path(pattern=rf"^{NAME}$")]
+STALE = "`version` as the page shows it; where it is another by now, the answer is 409."
 
 
 class KnownOut(Out):
@@ -81,8 +85,13 @@ class NewEntryIn(EntryIn):
 class ChangedEntryIn(EntryIn):
     """An entry as it shall be."""
 
-    expected_version: int
-    """`version` as the page shows it; where it is another by now, the answer is 409."""
+    expected_version: Annotated[int, Field(description=STALE)]
+
+
+class ConfirmIn(In):
+    """Which entry is confirmed: what was proposed can change before somebody confirms it."""
+
+    expected_version: Annotated[int, Field(description=STALE)]
 
 
 @router.get("", response_model=Page[KnownOut])
@@ -116,27 +125,41 @@ def get_knowledge(access: Inspector, store: StoreDep, name: EntryName) -> KnownV
 @router.put("/{name}")
 def edit(access: Steerer, store: StoreDep, name: EntryName, entry: ChangedEntryIn) -> KnownView:
     """Change an entry."""
-    kept = _known(store, name)
-    if kept.version != entry.expected_version:
-        raise stale(f"knowledge {name!r}", {"name": name, "version": kept.version, "entry": dict(kept.entry)})
-    Book(store, access.name).edit(name, entry.said())
+    with _book(store, access, name, entry.expected_version) as book:
+        book.edit(name, entry.said())
     return _view(store, _known(store, name))
 
 
 @router.post("/{name}/confirm")
-def confirm(access: Steerer, store: StoreDep, name: EntryName) -> KnownView:
+def confirm(access: Steerer, store: StoreDep, name: EntryName, seen: ConfirmIn) -> KnownView:
     """Let a proposed entry count."""
-    _known(store, name)
-    Book(store, access.name).confirm([name])
+    with _book(store, access, name, seen.expected_version) as book:
+        book.confirm([name])
     return _view(store, _known(store, name))
 
 
 @router.delete("/{name}", status_code=204)
-def remove(access: Steerer, store: StoreDep, name: EntryName) -> Response:
+def remove(access: Steerer, store: StoreDep, name: EntryName, expected_version: Annotated[int, Query(description=STALE)]) -> Response:
     """Take an entry out. What it was stays in its history."""
-    _known(store, name)
-    Book(store, access.name).remove(name)
+    with _book(store, access, name, expected_version) as book:
+        book.remove(name)
     return Response(status_code=204)
+
+
+@contextmanager
+def _book(store: Store, access: Access, name: str, version: int) -> Iterator[Book]:
+    """To change this entry, by what the page shows of it."""
+    kept = _known(store, name)
+    if kept.version != version:
+        raise _stale(kept)
+    try:
+        yield Book(store, access.name, seen={name: version})
+    except EntryChanged:  # between the look above and the change
+        raise _stale(_known(store, name)) from None
+
+
+def _stale(kept: Kept) -> ApiError:
+    return stale(f"knowledge {kept.name!r}", {"name": kept.name, "version": kept.version, "entry": dict(kept.entry)})
 
 
 def _known(store: Store, name: str) -> Kept:

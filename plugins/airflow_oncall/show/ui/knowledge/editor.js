@@ -9,6 +9,8 @@ import { CATEGORIES } from "../lib/words.js";
 import { Area, Choice, Fields, Line } from "../parts/form.js";
 import { Rows } from "../parts/layout.js";
 import { Trouble } from "../parts/trouble.js";
+import { Small } from "../parts/words.js";
+import { Said } from "./said.js";
 
 /**
  * @param {{known?: object, draft?: Record<string, string>, onDone: () => void, onCancel: () => void}} given
@@ -16,9 +18,15 @@ import { Trouble } from "../parts/trouble.js";
  */
 export function Editor({ known, draft, onDone, onCancel }) {
   const [form, setForm] = React.useState(known ? formOf(known.entry) : draft);
+  const [seen, setSeen] = React.useState(known);
   const set = (name) => (value) => setForm((last) => ({ ...last, [name]: value }));
   const deed = useDeed(async () => {
-    await (known ? changed(known, form) : oncall("knowledge", { method: "POST", body: { name: form.name.trim(), ...entryOf(form) } }));
+    try {
+      await (known ? changed(seen, form) : oncall("knowledge", { method: "POST", body: { name: form.name.trim(), ...entryOf(form) } }));
+    } catch (failure) {
+      if (failure.status === 409 && failure.detail.entry) setSeen({ ...failure.detail, isNewer: true });
+      throw failure;
+    }
     onDone();
   });
   const submit = (event) => {
@@ -35,6 +43,7 @@ export function Editor({ known, draft, onDone, onCancel }) {
       h(Recognition, { form, set }),
       h(Advice, { form, set }),
       h(Trouble, { failure: deed.failure }),
+      seen?.isNewer && h(Newer, { seen }),
       h(
         Ui.Flex,
         { gap: 2 },
@@ -49,9 +58,19 @@ export function Editor({ known, draft, onDone, onCancel }) {
   );
 }
 
-function changed(known, form) {
-  const body = { ...entryOf(form), expected_version: known.version };
-  return oncall(`knowledge/${encodeURIComponent(known.name)}`, { method: "PUT", body });
+/** What somebody else made of the entry while the form was filled in. */
+function Newer({ seen }) {
+  return h(
+    Ui.Box,
+    { as: "section", "aria-label": `Version ${seen.version}`, borderStartWidth: "3px", borderColor: "orange.solid", ps: 3 },
+    h(Small, null, `Version ${seen.version}, as it is now; Save puts the form in its place`),
+    h(Said, { entry: seen.entry }),
+  );
+}
+
+function changed(seen, form) {
+  const body = { ...entryOf(form), expected_version: seen.version };
+  return oncall(`knowledge/${encodeURIComponent(seen.name)}`, { method: "PUT", body });
 }
 
 function Identity({ form, set, isNew }) {

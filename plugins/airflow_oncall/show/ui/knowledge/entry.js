@@ -3,14 +3,14 @@
 import { h, React, Ui } from "../host.js";
 import { useDeed, useLive } from "../hooks.js";
 import { oncall } from "../lib/api.js";
-import { percent, plain, title, words } from "../lib/format.js";
+import { plain, words } from "../lib/format.js";
 import { Confirm } from "../parts/dialog.js";
-import { Facts, Loading, Panel } from "../parts/layout.js";
+import { Loading, Panel } from "../parts/layout.js";
 import { Table } from "../parts/table.js";
-import { Block } from "../parts/text.js";
 import { Trouble } from "../parts/trouble.js";
-import { Moment, Small, Tag } from "../parts/words.js";
+import { Moment, Small } from "../parts/words.js";
 import { Editor } from "./editor.js";
+import { Said } from "./said.js";
 
 /** @param {{name: string, me: object, onChange?: () => void}} given */
 export function Entry({ name, me, onChange = () => {} }) {
@@ -22,8 +22,13 @@ export function Entry({ name, me, onChange = () => {} }) {
     reload();
     onChange();
   };
-  const deed = useDeed(async (how) => {
-    await oncall(how === "DELETE" ? path : `${path}/confirm`, { method: how });
+  const deed = useDeed(async (ask) => {
+    try {
+      await ask(path, { expected_version: data.version });
+    } catch (failure) {
+      reload();
+      throw failure;
+    }
     done();
   });
   if (!data || failure?.status === 404)
@@ -32,16 +37,19 @@ export function Entry({ name, me, onChange = () => {} }) {
     Panel,
     { title: name, more: me.may_steer && !isEdited && h(Deeds, { known: data, deed, onEdit: () => setEdited(true) }) },
     h(Trouble, { failure: deed.failure ?? failure, again: deed.failure ? undefined : reload }),
-    isEdited ? h(Editor, { key: data.version, known: data, onDone: done, onCancel: () => done() }) : h(Said, { known: data }),
+    isEdited ? h(Editor, { known: data, onDone: done, onCancel: done }) : h(Known, { known: data }),
   );
 }
+
+const confirmed = (path, body) => oncall(`${path}/confirm`, { method: "POST", body });
+const removed = (path, query) => oncall(path, { method: "DELETE", query });
 
 function Deeds({ known, deed, onEdit }) {
   return h(
     Ui.Flex,
     { gap: 2 },
     known.is_proposed &&
-      h(Ui.Button, { size: "sm", colorPalette: "green", onClick: () => deed.run("POST"), loading: deed.isBusy }, "Confirm"),
+      h(Ui.Button, { size: "sm", colorPalette: "green", onClick: () => deed.run(confirmed), loading: deed.isBusy }, "Confirm"),
     h(Ui.Button, { size: "sm", variant: "outline", onClick: onEdit }, "Edit"),
     h(
       Confirm,
@@ -50,42 +58,19 @@ function Deeds({ known, deed, onEdit }) {
         heading: `Remove ${known.name}?`,
         confirm: "Remove",
         colour: "red",
-        onConfirm: () => deed.attempt("DELETE"),
+        onConfirm: () => deed.attempt(removed),
       },
       "It counts no more. What it was stays in its history.",
     ),
   );
 }
 
-function Said({ known }) {
-  const { entry } = known;
-  const outcomes = Object.entries(known.outcomes)
-    .map(([action, tally]) => `${words(action)}: ${plain(tally)}`)
-    .join("; ");
+function Known({ known }) {
+  const outcomes = Object.entries(known.outcomes).map(([action, tally]) => `${words(action)}: ${plain(tally)}`);
   return h(
     "div",
     null,
-    h(Facts, {
-      facts: [
-        ["State", known.is_proposed && h(Tag, { name: "proposed, not confirmed", colour: "orange" })],
-        ["Category", title(entry.category)],
-        ["Fingerprint", entry.fingerprint],
-        ["Pattern", entry.pattern && h(Ui.Code, { bg: "bg.subtle", color: "fg" }, entry.pattern)],
-        ["Actions", entry.actions?.length > 0 && entry.actions.map(words).join(", ")],
-        ["Confidence", percent(entry.confidence)],
-        ["Seen here", outcomes],
-        ["Notes", entry.notes],
-        [
-          "Runbook",
-          isWebAddress(entry.runbook) &&
-            h(Ui.Link, { href: entry.runbook, rel: "noopener noreferrer", target: "_blank", color: "fg.info" }, entry.runbook),
-        ],
-        ["Tags", entry.tags?.length > 0 && entry.tags.join(", ")],
-        ["Special case of", entry.parent],
-      ],
-    }),
-    entry.example && h(Small, null, "Example"),
-    entry.example && h(Block, { text: entry.example, label: "Example" }),
+    h(Said, { entry: known.entry, isProposed: known.is_proposed, seen: outcomes.join("; ") }),
     h(Small, null, "History"),
     h(Table, {
       label: `History of ${known.name}`,
@@ -93,9 +78,4 @@ function Said({ known }) {
       rows: known.history.map((one) => ({ key: one.version, cells: [one.version, words(one.what), one.actor, h(Moment, { at: one.at })] })),
     }),
   );
-}
-
-/** Whether it may become a link. @param {string|undefined} text */
-function isWebAddress(text) {
-  return /^https?:\/\//.test(text ?? "");
 }

@@ -22,15 +22,19 @@ export function KnowledgeView({ me }) {
   const [turn, setTurn] = React.useState(0);
   const name = params.get("entry");
   const again = () => setTurn((last) => last + 1);
-  return h(Rows, null, name && h(Entry, { key: name, name, me, onChange: again }), h(Entries, { key: turn, me, onChange: again }));
+  return h(Rows, null, name && h(Entry, { key: name, name, me, onChange: again }), h(Entries, { turn, me, onChange: again }));
 }
 
-function Entries({ me, onChange }) {
+function Entries({ turn, me, onChange }) {
   const [text, setText] = React.useState("");
   const [cursor, setCursor] = React.useState("");
   const [isWritten, setWritten] = React.useState(false);
   const query = { ...(text ? { q: text } : {}), ...(cursor ? { cursor } : {}) };
-  const { data, failure, isLoading, reload } = useLive((signal) => oncall("knowledge", { query, signal }), JSON.stringify(query));
+  const { data, failure, isLoading, reload } = useLive((signal) => oncall("knowledge", { query, signal }), JSON.stringify([query, turn]));
+  const written = () => {
+    setWritten(false);
+    onChange();
+  };
   const search = (value) => {
     setCursor("");
     setText(value);
@@ -40,7 +44,7 @@ function Entries({ me, onChange }) {
   return h(
     Panel,
     { title: "Knowledge", more: write },
-    isWritten && h(Editor, { draft: EMPTY, onDone: onChange, onCancel: () => setWritten(false) }),
+    isWritten && h(Editor, { draft: EMPTY, onDone: written, onCancel: () => setWritten(false) }),
     h(Ui.Box, { maxW: "20rem", mb: 3 }, h(Line, { label: "Search", type: "search", value: text, onChange: search })),
     h(Trouble, { failure, again: reload }),
     !data && !failure && h(Loading, { what: "entries" }),
