@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from airflow_oncall import conf, incident
+from airflow_oncall.act.approval import APPROVAL_DAG
+from airflow_oncall.show.api import schemas
 from airflow_oncall.show.mounting import REACT_APPS
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +54,8 @@ def test_pages_know_the_words_of_the_package() -> None:
     assert sorted(words["SEVERITIES"]) == sorted(incident.SEVERITIES)
     assert words["NO_INCIDENT"] == incident.NO_INCIDENT
     assert list(words["MODES"]) == list(conf.MODES)
+    assert words["APPROVAL_DAG"] == APPROVAL_DAG
+    assert words["YEARS"] == [schemas.FIRST_YEAR, schemas.LAST_YEAR]
 
 
 def test_airflow_finds_every_page_in_the_bundle() -> None:

@@ -228,7 +228,7 @@ def test_nothing_is_cut_off_in_a_narrow_window_however_long_names_are(name: str,
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("/plugin/oncall", ("Nobody has to decide anything.", "There was none in this time.", "Nothing yet.", "No incident fits.")),
+        ("/plugin/oncall", ("There was none in this time.", "Nothing yet.", "No incident fits.")),
         ("/plugin/oncall?view=storms", ("There was no storm yet",)),
         ("/plugin/oncall?view=learning", ("No action was seen to its end yet.",)),
         ("/dags/oncall_triage/plugin/oncall-dag", ("There was none in this time.", "No incident fits.")),

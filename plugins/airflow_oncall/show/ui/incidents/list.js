@@ -7,6 +7,7 @@ import { counted, percent, subject, title } from "../lib/format.js";
 import { incidentPage } from "../lib/links.js";
 import { asked } from "../lib/query.js";
 import { Loading, Nothing } from "../parts/layout.js";
+import { Pages } from "../parts/pages.js";
 import { Table } from "../parts/table.js";
 import { Trouble } from "../parts/trouble.js";
 import { Severity, State, To, When } from "../parts/words.js";
@@ -29,7 +30,12 @@ export function IncidentList({ filters, change, label = "Incidents", turn = 0, l
     data?.items.length === 0 &&
       h(Nothing, null, data.next_cursor ? "None of those looked through so far fits; there are older ones." : "No incident fits."),
     data && data.items.length > 0 && h(Incidents, { rows: data.items, label, isBusy: isLoading }),
-    data && h(Pages, { data, filters, change }),
+    data &&
+      h(
+        Pages,
+        { label: "Pages of incidents", cursor: filters.cursor, next: data.next_cursor, onPage: (cursor) => change({ cursor }) },
+        data.items.length > 0 && h("span", null, all(data.total)),
+      ),
   );
 }
 
@@ -37,6 +43,8 @@ export function IncidentList({ filters, change, label = "Incidents", turn = 0, l
 export function Incidents({ rows, label, isBusy }) {
   return h(Table, { label, columns: COLUMNS, rows: rows.map((row) => ({ key: row.id, cells: cells(row) })), isBusy });
 }
+
+const all = (total) => (total === null ? "more than can be counted quickly" : counted(total, "incident"));
 
 function cells(row) {
   const certain = row.probability !== null && h(Ui.Box, { as: "span", whiteSpace: "nowrap" }, percent(row.probability));
@@ -59,18 +67,6 @@ function cells(row) {
     ),
     h(Ui.Box, { minW: "9rem", maxW: "24rem", lineClamp: 3, overflowWrap: "anywhere", title: row.detail }, row.detail),
   ];
-}
-
-function Pages({ data, filters, change }) {
-  const isFirst = !filters.cursor;
-  const all = data.total === null ? "more than can be counted quickly" : counted(data.total, "incident");
-  return h(
-    Ui.Flex,
-    { as: "nav", "aria-label": "Pages of incidents", gap: 3, mt: 3, align: "center", fontSize: "sm", color: "fg.muted" },
-    isFirst && data.items.length > 0 && h("span", null, all),
-    !isFirst && h(Ui.Button, { size: "xs", variant: "outline", onClick: () => change({ cursor: "" }) }, "Newest"),
-    data.next_cursor && h(Ui.Button, { size: "xs", variant: "outline", onClick: () => change({ cursor: data.next_cursor }) }, "Older"),
-  );
 }
 
 /** The run, and where the incident comes from if not from Airflow itself. */

@@ -1,12 +1,13 @@
 /** Questions that wait for a person. */
 
-import { h, Ui } from "../host.js";
+import { h, React, Ui } from "../host.js";
 import { LIVE, useDeed, useLive } from "../hooks.js";
 import { counted } from "../lib/format.js";
 import { incidentAsked, incidentPage, taskPage } from "../lib/links.js";
-import { answer, isFor, question, waiting } from "../lib/questions.js";
+import { answer, isFor, PAGE, question, waiting } from "../lib/questions.js";
 import { Confirm } from "../parts/dialog.js";
 import { Loading, Nothing, Panel, Rows } from "../parts/layout.js";
+import { Pages } from "../parts/pages.js";
 import { Block } from "../parts/text.js";
 import { Trouble } from "../parts/trouble.js";
 import { To, When } from "../parts/words.js";
@@ -16,7 +17,8 @@ const COLOURS = { Approve: "green", Reject: "red" };
 
 /** All of them; nothing where the user may not see our DAGs. @param {{me: object, onAnswer: () => void}} given */
 export function Questions({ me, onAnswer }) {
-  const { data, failure, reload } = useLive((signal) => waiting(signal), "questions", LIVE);
+  const [cursor, setCursor] = React.useState("");
+  const { data, failure, reload } = useLive((signal) => waiting(signal, PAGE, Number(cursor)), `questions ${cursor}`, LIVE);
   const deed = useAnswer(reload, onAnswer);
   if (failure && HIDDEN.includes(failure.status)) return null;
   return h(
@@ -30,7 +32,14 @@ export function Questions({ me, onAnswer }) {
       { gap: 3 },
       data?.items.map((one) => h(Question, { key: one.task_instance.id, detail: one, me, deed })),
     ),
+    h(Pages, { label: "Pages of questions", cursor, next: behind(data, cursor), onPage: setCursor, first: "From the start", more: "More" }),
   );
+}
+
+/** Where the next page begins, if there is one. */
+function behind(data, cursor) {
+  const end = Number(cursor) + PAGE;
+  return data && end < data.total ? String(end) : null;
 }
 
 /** The one about an incident. @param {{asked: object, me: object, onAnswer: () => void}} given */

@@ -6,6 +6,7 @@ import { oncall } from "../lib/api.js";
 import { counted, plain, title } from "../lib/format.js";
 import { incidentPage, viewPage } from "../lib/links.js";
 import { Facts, Loading, Nothing, Panel, Rows } from "../parts/layout.js";
+import { Pages } from "../parts/pages.js";
 import { Table } from "../parts/table.js";
 import { Trouble } from "../parts/trouble.js";
 import { Moment, State, To, When } from "../parts/words.js";
@@ -46,12 +47,7 @@ function AllStorms({ cursor, onPage }) {
     !data && !failure && h(Loading, { what: "storms" }),
     data?.items.length === 0 && h(Nothing, null, "There was no storm yet: no cause hit several tasks at once."),
     data?.items.length > 0 && h(Storms, { storms: data.items, isBusy: isLoading }),
-    h(
-      Ui.Flex,
-      { gap: 3, mt: 3 },
-      cursor && h(Ui.Button, { size: "xs", variant: "outline", onClick: () => onPage("") }, "Newest"),
-      data?.next_cursor && h(Ui.Button, { size: "xs", variant: "outline", onClick: () => onPage(data.next_cursor) }, "Older"),
-    ),
+    h(Pages, { label: "Pages of storms", cursor, next: data?.next_cursor, onPage }),
   );
 }
 

@@ -8,6 +8,7 @@ import { title, words } from "../lib/format.js";
 import { viewPage } from "../lib/links.js";
 import { Line } from "../parts/form.js";
 import { Loading, Nothing, Panel, Rows } from "../parts/layout.js";
+import { Pages } from "../parts/pages.js";
 import { Table } from "../parts/table.js";
 import { Trouble } from "../parts/trouble.js";
 import { Tag, To, When } from "../parts/words.js";
@@ -56,12 +57,7 @@ function Entries({ turn, me, onChange }) {
         rows: data.items.map((one) => ({ key: one.name, cells: cells(one) })),
         isBusy: isLoading,
       }),
-    h(
-      Ui.Flex,
-      { gap: 3, mt: 3 },
-      cursor && h(Ui.Button, { size: "xs", variant: "outline", onClick: () => setCursor("") }, "From the start"),
-      data?.next_cursor && h(Ui.Button, { size: "xs", variant: "outline", onClick: () => setCursor(data.next_cursor) }, "More"),
-    ),
+    h(Pages, { label: "Pages of entries", cursor, next: data?.next_cursor, onPage: setCursor, first: "From the start", more: "More" }),
   );
 }
 

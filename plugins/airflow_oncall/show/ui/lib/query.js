@@ -1,11 +1,11 @@
 /** The filters of a list of incidents, kept in the page's address so that it can be shared and survives a reload. Pure. */
 
+import { YEARS } from "./words.js";
+
 /** Filters that take several values, any of which fits; in the address and for the API the parameter is repeated. */
 const SEVERAL = ["state", "category", "severity", "source", "dag_id"];
 const SINGLE = ["storm_id", "q", "open", "since", "until", "cursor"];
 const HOURS = { "1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24 };
-/** Years of which the API takes times. */
-const [FIRST_YEAR, LAST_YEAR] = [1970, 9000];
 export const ANY_TIME = "";
 export const BETWEEN = "between";
 
@@ -84,6 +84,7 @@ export function fieldOf(at) {
 /** What a date-and-time field says, in UTC; empty where that is no time that the API takes, as while its year is typed. @param {string} field */
 export function momentOf(field) {
   const moment = new Date(field);
+  const [first, last] = YEARS;
   const year = moment.getUTCFullYear(); // of no date it is NaN
-  return year >= FIRST_YEAR && year <= LAST_YEAR ? moment.toISOString() : "";
+  return year >= first && year <= last ? moment.toISOString() : "";
 }

@@ -1,18 +1,19 @@
 /** Questions to people, through Airflow's own endpoints: who may answer and who did is Airflow's business. */
 
 import { airflow, Failure } from "./api.js";
+import { APPROVAL_DAG } from "./words.js";
 
-const OUR_DAGS = "oncall_";
-const MOST = 50;
+/** Questions of a page, at most. */
+export const PAGE = 50;
 
 /**
- * Every question of ours that waits for an answer.
- * @param {AbortSignal} signal
+ * Questions of ours that wait for an answer, those that wait longest first.
+ * @param {AbortSignal} signal @param {number} offset how many to leave out
  * @returns {Promise<{items: object[], total: number}>}
  */
-export async function waiting(signal, limit = MOST) {
-  const query = { response_received: false, state: "awaiting_input", dag_id_prefix_pattern: OUR_DAGS, limit };
-  const said = await airflow("dags/~/dagRuns/~/hitlDetails", { query, signal });
+export async function waiting(signal, limit = PAGE, offset = 0) {
+  const query = { response_received: false, state: "awaiting_input", order_by: "created_at", limit, offset };
+  const said = await airflow(`dags/${APPROVAL_DAG}/dagRuns/~/hitlDetails`, { query, signal });
   return { items: said.hitl_details, total: said.total_entries };
 }
 

@@ -35,6 +35,11 @@ export const CATEGORIES = [
 /** The label of what was no failure at all. */
 export const NO_INCIDENT = "none";
 
+/** The DAG that asks people. */
+export const APPROVAL_DAG = "oncall_approval";
+/** First and last year of which the API takes times. */
+export const YEARS = [1970, 9000];
+
 /** What each mode means, with its colour. */
 export const MODES = {
   shadow: ["blue", "Only watches: says what it would do, and does nothing."],
