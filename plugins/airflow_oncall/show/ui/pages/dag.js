@@ -12,8 +12,12 @@ import { Policy } from "./policy.js";
 
 const SHOWN = 10;
 
-/** @param {{dagId: string}} given by Airflow */
+/** Of another DAG everything begins anew. @param {{dagId: string}} given by Airflow */
 export function DagTab({ dagId }) {
+  return h(Tab, { key: dagId, dagId });
+}
+
+function Tab({ dagId }) {
   const { data, failure, reload } = useStatistics(dagId);
   const [cursor, setCursor] = React.useState("");
   const filters = { dag_id: [dagId], open: "any", cursor };

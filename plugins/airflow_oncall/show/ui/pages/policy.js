@@ -1,11 +1,12 @@
 /** What the policy says of a DAG, and where each line of it stands. */
 
-import { h, Ui } from "../host.js";
+import { h, React, Ui } from "../host.js";
 import { useLive } from "../hooks.js";
-import { airflow } from "../lib/api.js";
+import { airflow, Failure } from "../lib/api.js";
 import { NOTHING, percent, plain, span, title, words } from "../lib/format.js";
 import { Loaded } from "../parts/loaded.js";
 import { Table } from "../parts/table.js";
+import { Trouble } from "../parts/trouble.js";
 import { Small } from "../parts/words.js";
 
 const COLUMNS = ["Category", "Action", "Otherwise", "By itself from", "Asks from", "Wait", "Where"];
@@ -15,10 +16,24 @@ const NO_REPAIR = "escalate";
 
 /** @param {{dagId: string}} given */
 export function Policy({ dagId }) {
-  const { data: dag, failure } = useLive((signal) => airflow(`dags/${encodeURIComponent(dagId)}`, { signal }), dagId);
+  const { data: dag, failure, reload } = useLive((signal) => airflow(`dags/${encodeURIComponent(dagId)}`, { signal }), dagId);
   if (!dag && !failure) return null;
   const query = { dag_id: dagId, tag: (dag?.tags ?? []).map((one) => one.name), owner: dag?.owners ?? [] };
-  return h(Loaded, { title: "Policy", path: "policy", query, children: (policy) => h(Lines, { policy }) });
+  return h(
+    React.Fragment,
+    null,
+    h(Trouble, { failure: failure && partly(failure), again: reload }),
+    h(Loaded, { title: "Policy", path: "policy", query, children: (policy) => h(Lines, { policy }) }),
+  );
+}
+
+/** That not all of it is shown. */
+function partly({ status, code, message }) {
+  return new Failure(
+    status,
+    code,
+    `Airflow does not say which tags and owners this DAG has, so the policy below is without the overrides for them: ${message}`,
+  );
 }
 
 function Lines({ policy }) {
