@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from tests.cast import FOURTH_SHARD, NIGHTLY_ORDERS
 from tests.show.api.client import Api, error_of
-from tests.show.api.story import DATABASE_LOG, SHARD, Story
+from tests.show.api.story import DATABASE_LOG, LEASE, SHARD, Story
 
-from airflow_oncall.incident import ActionState, State, StormState, TaskRef, Verdict
+from airflow_oncall.incident import ActionState, Incident, State, StormState, TaskRef, Verdict
+from airflow_oncall.store.queue import Queue
 from airflow_oncall.store.sql import Store
 
 BOTH = [TaskRef("shards", "manual__1", "work", index) for index in range(2)]
@@ -227,6 +229,26 @@ def test_what_triage_works_on_is_not_closed_under_its_hands(api: Api, story: Sto
     said = {"reason": "no", "expected_updated_at": api.get(f"/incidents/{incident.id}").json()["updated_at"]}
     assert error_of(api.post(f"/incidents/{incident.id}/resolve", said)) == (409, "in_progress")
     assert story.now(incident.id).state is incident.state
+
+
+def test_what_triage_moved_between_the_look_and_the_claim_is_not_closed(
+    api: Api, story: Story, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = story.released(story.asked())
+    said = {"reason": "no", "expected_updated_at": api.get(f"/incidents/{asked.id}").json()["updated_at"]}
+    claim = Queue.claim
+
+    def after_triage(queue: Queue, incident_id: int, lease: timedelta) -> Incident | None:
+        monkeypatch.setattr(Queue, "claim", claim)
+        story.released(story.decided(story.now(incident_id), Verdict.AUTO, State.VERIFYING))
+        return claim(queue, incident_id, lease)
+
+    monkeypatch.setattr(Queue, "claim", after_triage)
+    answer = api.post(f"/incidents/{asked.id}/resolve", said)
+    assert error_of(answer) == (409, "stale")
+    assert answer.json()["error"]["detail"]["state"] == "verifying"
+    assert story.now(asked.id).state is State.VERIFYING
+    assert sqlite_store.queue.claim(asked.id, LEASE) is not None, "it is still claimed"
 
 
 def test_statistics_tell_of_every_day(api: Api, story: Story) -> None:

@@ -177,6 +177,10 @@ def present(incident: Incident) -> dict[str, Any]:
     return {"id": incident.id, "state": str(incident.state), "updated_at": incident.updated_at.isoformat(), "detail": incident.detail}
 
 
+def _in_progress(incident: Incident) -> ApiError:
+    return ApiError(409, "in_progress", f"incident {incident.id} is being acted on; try again in a minute", present(incident))
+
+
 def _id_of(line: Line) -> int:
     return line.incident.id
 
@@ -186,11 +190,12 @@ def closed_by_hand(store: Store, incident: Incident, user: str, reason: str) -> 
     if not incident.is_open:
         raise stale(f"incident {incident.id}", present(incident))
     claimed = store.queue.claim(incident.id, LEASE)
-    if claimed is None or claimed.state is State.ACTING:
-        if claimed:
-            store.queue.release(incident.id)
-        raise ApiError(409, "in_progress", f"incident {incident.id} is being acted on; try again in a minute", present(incident))
+    if claimed is None:
+        raise _in_progress(incident)
     try:
+        if claimed.state is State.ACTING:
+            raise _in_progress(claimed)
+        _check_fresh(claimed, incident.updated_at)  # triage may have moved it between the look and the claim
         return store.ledger.closed_by_hand(claimed, user, reason_of(reason))
     finally:
         store.queue.release(incident.id)
