@@ -16,7 +16,8 @@ const PATH = "knowledge/vendor-503";
 /** The page of an entry that somebody changes after it was loaded. */
 async function opened({ isProposed = false } = {}) {
   const entry = { name: "vendor-503", category: "network_timeout", pattern: "503", notes: "They restart at four." };
-  let now = { name: "vendor-503", version: 1, is_proposed: isProposed, entry, history: [], outcomes: {}, updated_at: "2026-11-21T10:00:00Z" };
+  const about = { name: "vendor-503", is_proposed: isProposed, history: [], outcomes: {}, updated_at: "2026-11-21T10:00:00Z" };
+  let now = { ...about, version: 1, entry };
   const checked = (version) => (Number(version) === now.version ? now : stale({ name: now.name, version: now.version, entry: now.entry }));
   const calls = serve({
     [`GET ${PATH}`]: () => now,

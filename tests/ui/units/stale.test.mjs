@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { field, press, submit, text, toggle, write } from "./hands.mjs";
+import { all, field, press, submit, text, toggle, write } from "./hands.mjs";
 import { serve, stale } from "./server.mjs";
-import { pass, show } from "./stage.mjs";
+import { pass, show, update } from "./stage.mjs";
 
 const UI = "../../../plugins/airflow_oncall/show/ui/";
 const { h } = await import(`${UI}host.js`);
+const { Banner } = await import(`${UI}incidents/banner.js`);
 const { IncidentView } = await import(`${UI}incident/view.js`);
 
 const ME = { user: "olga", user_id: "7", may_answer: true, may_steer: true, may_inspect: false };
@@ -113,4 +114,13 @@ test("feedback that came too late keeps its comment and asks about the category 
   await submit("Feedback");
   assert.deepEqual(page.said()[1], { category_correct: true, comment: "the vendor told us", expected_updated_at: CHANGED.updated_at });
   assert.match(text(), /Thank you/);
+});
+
+test("a dialog that asks whether to stop does not become one that asks whether to resume when somebody else was faster", async () => {
+  const banner = (paused) => h(Banner, { me: { ...ME, mode: "ask", paused }, onChange: () => {} });
+  await show(banner(null));
+  await toggle("Stop all repairs");
+  await update(banner({ by: "uma", since: null, reason: "release night" }));
+  assert.match(text(all("Dialog.Trigger")), /Resume repairs/);
+  assert.equal(all("Dialog.Root")[0].props.open, false);
 });

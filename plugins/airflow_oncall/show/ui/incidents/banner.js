@@ -62,14 +62,30 @@ function Switch({ paused, onChange }) {
     const release = () => put({ paused: false });
     return h(
       Confirm,
-      { label: "Resume repairs", heading: "Resume repairs?", confirm: "Resume", colour: "green", variant: "solid", onConfirm: release },
+      {
+        key: "resume", // else a dialog that is open would ask the other thing when somebody else is faster
+        label: "Resume repairs",
+        heading: "Resume repairs?",
+        confirm: "Resume",
+        colour: "green",
+        variant: "solid",
+        onConfirm: release,
+      },
       "Incidents that are open are looked at again within a minute, and repaired or asked about as the policy says.",
     );
   }
   const stop = (reason) => put({ paused: true, reason });
   return h(
     Confirm,
-    { label: "Stop all repairs", heading: "Stop all repairs?", confirm: "Stop", colour: "red", reason: "required", onConfirm: stop },
+    {
+      key: "stop",
+      label: "Stop all repairs",
+      heading: "Stop all repairs?",
+      confirm: "Stop",
+      colour: "red",
+      reason: "required",
+      onConfirm: stop,
+    },
     "From now on nothing is repaired and nobody is asked, until somebody resumes. Incidents are still noticed and diagnosed.",
   );
 }

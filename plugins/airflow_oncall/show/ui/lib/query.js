@@ -81,7 +81,7 @@ export function fieldOf(at) {
   return new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
-/** What a date-and-time field says, in UTC; empty where that is no time that the API takes, as while its year is typed. @param {string} field */
+/** What a date-and-time field says, in UTC; empty where the API takes no such time, as while its year is typed. @param {string} field */
 export function momentOf(field) {
   const moment = new Date(field);
   const [first, last] = YEARS;
