@@ -19,6 +19,8 @@ patterns:
     pattern: '\\b(KD-)[0-9]{6,10}\\b'
     replacement: '\\1***'
 """
+BOTH = CUSTOMERS + "  - {name: iban, pattern: 'DE[0-9]+'}\n"
+PLAIN, MASKED = "KD-12345678 DE12", "KD-*** ***"
 Write = Callable[[str], Path]
 
 
@@ -67,8 +69,8 @@ def test_without_a_file_the_shipped_patterns_mask(home: Path) -> None:
 def test_a_changed_file_is_in_force_without_a_restart(write: Write) -> None:
     write(CUSTOMERS)
     assert "12345678" not in masked("KD-12345678")
-    write("patterns: []")
-    assert "12345678" in masked("KD-12345678")
+    write(BOTH)
+    assert masked(PLAIN) == MASKED
 
 
 def test_values_that_say_something_are_not_masked(write: Write) -> None:
@@ -113,6 +115,93 @@ def test_a_wrong_file_leaves_the_last_good_masks_in_force_and_adds_its_good_ones
     caplog.clear()
     masked("again")
     assert not caplog.records, "told once, not with every text"
+
+
+@pytest.fixture
+def both(write: Write) -> Path:
+    """A file with two patterns, which are in force."""
+    path = write(BOTH)
+    assert masked(PLAIN) == MASKED
+    return path
+
+
+def emptied(path: Path) -> None:
+    path.write_text("")
+
+
+def cut(path: Path) -> None:
+    path.write_text(CUSTOMERS)
+
+
+HALF_SAVED = pytest.mark.parametrize("half_saved", [emptied, cut, Path.unlink])
+
+
+@HALF_SAVED
+def test_a_file_that_is_being_saved_unmasks_nothing(both: Path, write: Write, half_saved: Callable[[Path], None]) -> None:
+    half_saved(both)
+    assert masked(PLAIN) == MASKED
+    write(BOTH + "never_masked: [expired]")
+    assert masked(f"{PLAIN} token: expired") == f"{MASKED} token: expired"
+    assert masking.in_force().problem == ""
+
+
+@HALF_SAVED
+def test_a_process_that_begins_while_the_file_is_being_saved_unmasks_nothing(
+    both: Path, half_saved: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_saved(both)
+    monkeypatch.setattr(masking, "LOOK_EVERY", 3600.0)
+    new_process(monkeypatch)
+    assert masked(PLAIN) == MASKED
+
+
+def test_a_save_that_takes_long_unmasks_nothing(both: Path) -> None:
+    for _ in range(3):
+        both.write_text(CUSTOMERS)
+        assert masked(PLAIN) == MASKED
+        both.write_text(f"{CUSTOMERS}# more is to come")
+        assert masked(PLAIN) == MASKED
+
+
+def test_a_pattern_that_was_taken_out_masks_until_two_looks_saw_the_same_file(both: Path, write: Write) -> None:
+    write(f"{CUSTOMERS}never_masked: [expired]")
+    assert masked(f"{PLAIN} token: expired") == f"{MASKED} token: ***"
+    assert masked(f"{PLAIN} token: expired") == "KD-*** DE12 token: expired"
+
+
+def test_a_process_that_begins_long_after_a_pattern_was_taken_out_does_not_wait_for_a_second_look(
+    both: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("patterns: []")
+    new_process(monkeypatch)
+    assert masked(PLAIN) == PLAIN, "what LOOK_EVERY calls long is no time at all here"
+
+
+def test_patterns_that_were_taken_out_do_not_come_back_when_the_file_is_wrong(
+    both: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("patterns: []")
+    assert [masked(PLAIN), masked(PLAIN)] == [MASKED, PLAIN]
+    write("patterns: [")
+    assert masked(PLAIN) == PLAIN
+    new_process(monkeypatch)
+    assert masked(PLAIN) == PLAIN
+
+
+@pytest.mark.parametrize("gone", [emptied, Path.unlink])
+def test_patterns_of_a_file_that_is_gone_stay_in_force_until_a_file_takes_them_out(
+    both: Path, write: Write, gone: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone(both)
+    assert [masked(PLAIN) for _ in range(3)] == [MASKED] * 3
+    assert "`patterns` any more; those of the last good version stay in force" in masking.in_force().problem
+    assert [record.levelname for record in caplog.records] == ["ERROR"], "told once"
+    assert "write `patterns: []` into it" in caplog.text
+    new_process(monkeypatch)
+    assert masked(PLAIN) == MASKED
+    write("patterns: []")
+    assert [masked(PLAIN), masked(PLAIN)] == [MASKED, PLAIN]
+    assert masking.in_force().problem == ""
 
 
 def test_a_process_that_begins_when_the_file_is_wrong_has_the_last_good_masks_of_its_host(

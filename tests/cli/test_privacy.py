@@ -16,7 +16,7 @@ from tests.cli.conftest import Run
 
 from airflow_oncall import conf
 from airflow_oncall.capture import masking, spool
-from airflow_oncall.cli import auditing, purging
+from airflow_oncall.cli import auditing, doctor, purging
 from airflow_oncall.incident import State
 from airflow_oncall.store import retention
 from airflow_oncall.store.records import now
@@ -196,6 +196,17 @@ def test_a_masking_file_is_checked(masks: Path, oncall: Run, capsys: pytest.Capt
     masks.write_text("patterns:\n  - {name: a, pattern: '(?=a)'}")
     assert oncall("masking", "check") == 1
     assert "masking.yaml, line 2: field 'patterns.0.pattern': RE2 does not take it" in capsys.readouterr().err
+
+
+def test_the_doctor_tells_of_a_masking_file_that_is_gone(masks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    masks.write_text("patterns: [{name: a, pattern: ab}]")
+    assert masking.in_force().problem == ""
+    masks.unlink()
+    monkeypatch.setattr(masking, "_known", masking._InForce())
+    (finding,) = doctor.examine((doctor.masks,))
+    assert not finding.ok
+    assert "those of the last good version stay in force" in finding.text
+    assert finding.mend == masking.WAY_BACK
 
 
 def test_a_text_is_tried(masks: Path, oncall: Run, capsys: pytest.CaptureFixture[str]) -> None:

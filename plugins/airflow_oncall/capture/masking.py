@@ -1,8 +1,9 @@
 """What operators want masked beside the shipped patterns, or not masked: ``masking.yaml``, read where text is captured.
 
 Looked at every few seconds at most. A wrong file never stops capture and never takes a mask away: the patterns of its
-last good version and the good ones of the wrong version are in force together, and no word is exempt. Text is not
-withheld altogether, because failures without text look alike, and storms and repairs would be decided by that.
+last good version and the good ones of the wrong version are in force together, and no word is exempt. So are they while
+a file that lacks patterns may be half saved, and where no file names patterns any more. Text is not withheld
+altogether, because failures without text look alike, and storms and repairs would be decided by that.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 NAME = "masking.yaml"
 LOOK_EVERY = 10.0
 """Seconds between two looks at the file."""
+WAY_BACK = "put the file back, or write `patterns: []` into it to take its patterns out"
+"""What to do where no file says ``patterns`` any more."""
 LARGEST = 256 * 1024
 """Bytes of a file that is read; it is read inside other people's tasks."""
 _MEMORY = 4 << 20
@@ -98,10 +101,12 @@ class _InForce:
 
     def __init__(self) -> None:
         self.masking = Masking()
-        self.good: tuple[MaskingPattern, ...] = ()
-        """Patterns of the last good version."""
+        self.good: tuple[MaskingPattern, ...] | None = None
+        """Patterns of the last good version; ``None`` where this process saw none."""
         self.looked = float("-inf")
         self.seen: tuple[object, ...] | None = None
+        self.unsure = False
+        """The version that was seen may be half saved, so it is read again."""
 
 
 _known = _InForce()
@@ -135,19 +140,48 @@ def read(path: Path) -> MaskingFile:
 
 def _look() -> None:
     path = find()
-    seen = (path, *_stamp(path)) if path else ()
-    if seen == _known.seen:
+    seen = _seen(path)
+    if seen == _known.seen and not _known.unsure:
         return
-    _known.seen = seen
+    whole = seen == _known.seen if _known.seen is not None else _is_old(path)
+    _known.seen, _known.unsure = seen, False
     try:
         found = read(path) if path else MaskingFile()
     except BadDataFile as error:
         log.error("%s. The last good version and the good patterns of this one are in force together.", error)
-        _known.masking = _salvaged(path, str(error))
+        _known.masking = _with_last_good(_good_ones(path), str(error))
         return
+    if set(found.patterns).issuperset(_last_patterns()):
+        _put_in_force(path, found)
+    elif "patterns" not in found.model_fields_set:
+        where = f"{path} does not say" if path else "no file says"
+        problem = f"{NAME}: {where} `patterns` any more; those of the last good version stay in force"
+        log.error("%s; %s.", problem, WAY_BACK)
+        _known.masking = _with_last_good((), problem)
+    elif whole and _seen(path) == seen:
+        _put_in_force(path, found)
+    else:  # an editor may be at it: what is left out counts once two looks saw the same file
+        _known.masking, _known.unsure = _with_last_good(found.patterns), True
+
+
+def _put_in_force(path: Path | None, found: MaskingFile) -> None:
     _known.masking, _known.good = Masking(_ready(found.patterns), frozenset(found.never_masked)), found.patterns
-    if path and found.patterns:
+    if path and "patterns" in found.model_fields_set:
         _remember(path)
+
+
+def _seen(path: Path | None) -> tuple[object, ...]:
+    return (path, *_stamp(path)) if path else ()
+
+
+def _is_old(path: Path | None) -> bool:
+    """Whether nobody wrote the file since the time of a look: the first look of a process, which may last no longer, is then enough."""
+    try:
+        stat = path.stat() if path else None
+    except OSError:
+        return False
+    # By the time of its last change, too, which nobody can set.
+    return stat is not None and time.time() - max(stat.st_mtime, stat.st_ctime) >= LOOK_EVERY
 
 
 def _stamp(path: Path) -> tuple[object, ...]:
@@ -162,10 +196,14 @@ def _ready(patterns: Iterable[MaskingPattern]) -> tuple[tuple[str, Any, Callable
     return tuple((one.name, _compiled(one.pattern), one.put) for one in patterns)
 
 
-def _salvaged(path: Path | None, problem: str) -> Masking:
-    """The patterns that this process, or one on this host before it, took from the last good version; and the new good ones."""
-    kept = _known.good or tuple(_good_ones(_last_good()))
-    return Masking(_ready(dict.fromkeys((*kept, *_good_ones(path)))), problem=problem)
+def _last_patterns() -> tuple[MaskingPattern, ...]:
+    """The patterns that this process, or one on this host before it, took from the last good version."""
+    return tuple(_good_ones(_last_good())) if _known.good is None else _known.good
+
+
+def _with_last_good(patterns: Iterable[MaskingPattern], problem: str = "") -> Masking:
+    """These patterns beside those of the last good version; no word is exempt."""
+    return Masking(_ready(dict.fromkeys((*_last_patterns(), *patterns))), problem=problem)
 
 
 def _good_ones(path: Path | None) -> Iterator[MaskingPattern]:

@@ -146,6 +146,8 @@ def masks(patient: Patient) -> str:
         found = masking.read(path) if path else masking.MaskingFile()
     except BadDataFile as error:
         raise Wrong(error, "mend the file; until then only its last good version and its good patterns mask") from error
+    if problem := masking.in_force().problem:
+        raise Wrong(problem, masking.WAY_BACK)
     return f"{len(found.patterns)} patterns beside the shipped ones, {len(found.never_masked)} words that are never masked"
 
 
