@@ -59,6 +59,15 @@ def test_what_failed_comes_after_what_was_not_tried(store: Store, escalated: Not
     assert [notice.id for notice in store.notices.due(PLACE, 10)] == [second.id, first.id]
 
 
+def test_of_what_is_over_and_of_what_is_not_neither_hides_the_other(store: Store, escalated: Notice) -> None:
+    over = replace(escalated, occasion=Occasion.RESOLVED)
+    for number in range(1, 4):
+        store.notices.add([replace(over, number=number)])
+        store.notices.add([replace(escalated, number=number)])
+    found = [(notice.occasion, notice.number) for notice in store.notices.due(PLACE, 2)]
+    assert found == [(Occasion.ESCALATED, 1), (Occasion.ESCALATED, 2), (Occasion.RESOLVED, 1), (Occasion.RESOLVED, 2)]
+
+
 @pytest.mark.parametrize(("failures", "hung", "rests"), [(1, True, True), (1, False, False), (FAILURES_OF_ONE, False, True)])
 def test_a_notifier_rests_when_it_hangs_or_keeps_failing_until_it_works(
     store: Store, escalated: Notice, failures: int, hung: bool, rests: bool

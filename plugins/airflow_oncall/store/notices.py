@@ -129,9 +129,13 @@ class Notices:
         return [row["place"] for row in self._rows(select(notices.c.place).where(*_due(), ~rests).distinct())]
 
     def due(self, place: str, limit: int) -> list[Notice]:
-        """Due notices of one notifier: those that failed least often come first, so that one that always fails stops no other."""
-        query = select(notices).where(*_due(), notices.c.place == place)
-        return [_notice(row) for row in self._rows(query.order_by(notices.c.tries, notices.c.due_at, notices.c.id).limit(limit))]
+        """Due notices of one notifier, so many at most of what people have to know and of what is over, so that neither hides the other.
+
+        Those that failed least often come first, so that one that always fails stops no other.
+        """
+        query = select(notices).where(*_due(), notices.c.place == place).order_by(notices.c.tries, notices.c.due_at, notices.c.id)
+        is_over = notices.c.occasion == str(Occasion.RESOLVED)
+        return [_notice(row) for kind in (~is_over, is_over) for row in self._rows(query.where(kind).limit(limit))]
 
     def told_since(self, place: str, since: datetime) -> int:
         """Messages that one notifier took since then."""

@@ -224,6 +224,30 @@ def test_what_is_over_is_told_of_each_and_waits_for_room(bug: Scene, heard: Hear
     assert sorted(ends) == sorted((key, "resolved") for key in alerts)
 
 
+@pytest.fixture
+def ended(bug: Scene, heard: Heard, clock: MovedClock) -> Scene:
+    """Four bugs of which Ann was told are mended; their ends wait, for she may be told once an hour, and was just told."""
+    bugs(bug, 3)
+    bug.tick()
+    for ref in list(bug.airflow.instances):
+        bug.airflow.mark(ref, "success")
+    bug.policy = policy_with(phone("ann"), notifications={"per_hour": 1})
+    for _ in range(2):
+        pass_time(bug, clock, 20)
+    assert [oncall["action"] for _, oncall in heard] == ["trigger"] * 4
+    heard.clear()
+    return bug
+
+
+def test_many_ends_that_wait_hide_no_new_escalation(ended: Scene, heard: Heard, clock: MovedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "AT_ONCE", 2)
+    ended.airflow.fail(TaskRef("new", "manual__1", "work"))
+    pass_time(ended, clock, 5)
+    pass_time(ended, clock, 16)
+    ((_, oncall),) = heard
+    assert [one["title"] for one in oncall["messages"]] == ["new/manual__1/work"]
+
+
 # changes of the policy
 
 

@@ -40,7 +40,7 @@ LEASE = timedelta(seconds=3 * NOTIFIER_SECONDS)
 MOST_SECONDS = 60.0
 """After this a tick begins no message any more: what is left is the next tick's."""
 AT_ONCE = 500
-"""Notices of one notifier that a tick looks at."""
+"""Notices of one notifier that a tick looks at; so many of what is over, too."""
 ASKING_SECONDS = 20.0
 """After this Airflow is asked no more in a delivery: with the last call, and what the client repeats of it, less than the lease."""
 AIRFLOW_BUSY = timedelta(minutes=1)
