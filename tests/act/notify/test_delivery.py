@@ -248,6 +248,13 @@ def test_many_ends_that_wait_hide_no_new_escalation(ended: Scene, heard: Heard, 
     assert [one["title"] for one in oncall["messages"]] == ["new/manual__1/work"]
 
 
+def test_where_there_is_room_for_one_message_ends_are_told_one_by_one(ended: Scene, heard: Heard, clock: MovedClock) -> None:
+    for _ in range(4):
+        pass_time(ended, clock, 61)
+    assert sorted(oncall["key"] for _, oncall in heard) == ["oncall-1", "oncall-2", "oncall-3", "oncall-4"]
+    assert {oncall["action"] for _, oncall in heard} == {"resolve"}
+
+
 # changes of the policy
 
 

@@ -142,9 +142,10 @@ class _Round:
             log.warning("%s: %s messages wait, %s went in the last hour", place, len(ready), most)
             return []
         ready = sorted(ready, key=lambda one: one.occasion is not Occasion.RESOLVED)
-        alone = ready if len(ready) <= room else ready[: room - 1]
+        beyond = ready[room - 1 :] if len(ready) > room else []
+        rest = [one for one in beyond if one.occasion is not Occasion.RESOLVED]
+        alone = ready[: room - 1] if rest else ready[:room]
         messages = [Message([notice], with_texts(facts_of(self.store, self.api.base_url, notice))) for notice in alone]
-        rest = [one for one in ready[len(alone) :] if one.occasion is not Occasion.RESOLVED]
         if rest:
             found = [facts_of(self.store, self.api.base_url, notice) for notice in rest]
             messages.append(Message(rest, with_texts(digest(found, rest[0]))))
