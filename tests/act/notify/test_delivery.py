@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 from tests.act.notify.stage import Phone, notice_for, pass_time, phone, policy_with
 from tests.clocks import MovedClock
 from tests.tick.scene import BUG, ORDERS, Scene
@@ -18,6 +19,7 @@ from airflow_oncall.errors import AirflowApiError
 from airflow_oncall.incident import State, TaskRef
 from airflow_oncall.store.ledger import Ledger
 from airflow_oncall.store.notices import LONGEST_REST, MOST_TRIES, Notice, Notices, Occasion
+from airflow_oncall.store.tables import incidents
 
 Heard = list[tuple[str, dict[str, Any]]]
 
@@ -253,6 +255,24 @@ def test_where_there_is_room_for_one_message_ends_are_told_one_by_one(ended: Sce
         pass_time(ended, clock, 61)
     assert sorted(oncall["key"] for _, oncall in heard) == ["oncall-1", "oncall-2", "oncall-3", "oncall-4"]
     assert {oncall["action"] for _, oncall in heard} == {"resolve"}
+
+
+def test_an_incident_that_is_purged_while_messages_are_written_stops_no_other(
+    bug: Scene, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bug.policy = policy_with(phone("ann"), notifications={"per_hour": 2})
+    bugs(bug, 3)
+    told_since = Notices.told_since
+
+    def purged_meanwhile(*asked: Any) -> int:
+        with bug.store.engine.begin() as connection:
+            connection.execute(delete(incidents).where(incidents.c.id.in_([1, 3])))
+        return told_since(*asked)
+
+    monkeypatch.setattr(Notices, "told_since", purged_meanwhile)
+    bug.tick()
+    ((_, oncall),) = heard
+    assert [one["title"] for one in oncall["messages"]] == ["dag-0/manual__1/work", "dag-2/manual__1/work"]
 
 
 # changes of the policy

@@ -145,11 +145,19 @@ class _Round:
         beyond = ready[room - 1 :] if len(ready) > room else []
         rest = [one for one in beyond if one.occasion is not Occasion.RESOLVED]
         alone = ready[: room - 1] if rest else ready[:room]
-        messages = [Message([notice], with_texts(facts_of(self.store, self.api.base_url, notice))) for notice in alone]
-        if rest:
-            found = [facts_of(self.store, self.api.base_url, notice) for notice in rest]
-            messages.append(Message(rest, with_texts(digest(found, rest[0]))))
+        messages = [Message([notice], with_texts(facts)) for notice, facts in self._facts(alone)]
+        summed_up = list(self._facts(rest))
+        if summed_up:
+            noticed, found = zip(*summed_up, strict=True)
+            messages.append(Message(noticed, with_texts(digest(found, noticed[0]))))
         return messages
+
+    def _facts(self, ready: Sequence[Notice]) -> Iterator[tuple[Notice, dict[str, Any]]]:
+        """What is told of each; of an incident that was purged since it was asked about, nothing is, and its notices went with it."""
+        for notice in ready:
+            facts = facts_of(self.store, self.api.base_url, notice)
+            if facts:
+                yield notice, facts
 
     def _record(self, result: SendResult) -> None:
         if result.problem:

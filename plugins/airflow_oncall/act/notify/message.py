@@ -25,11 +25,11 @@ DECIDED = (Occasion.ASKED, Occasion.ESCALATED)
 """Occasions that follow from a decision, whose reasons are told."""
 
 
-def facts_of(store: Store, base_url: str, notice: Notice) -> dict[str, Any]:
-    """The facts of one notice, as they stand now."""
+def facts_of(store: Store, base_url: str, notice: Notice) -> dict[str, Any] | None:
+    """The facts of one notice, as they stand now; ``None`` where its incident is gone."""
     incident = store.reading.incident(notice.incident_id)
     if incident is None:
-        raise AssertionError(f"notice {notice.id} is about incident {notice.incident_id}, which is gone")
+        return None
     decision = store.reading.decision(incident.id) if notice.occasion in DECIDED else None
     asked = store.ledger.open_action(incident.id, notice.number) if notice.occasion is Occasion.ASKED else None
     question = f"{base_url}/dags/{APPROVAL_DAG}/runs/{asked.own_run_id}/tasks/{QUESTION_TASK}/required_actions" if asked else ""
