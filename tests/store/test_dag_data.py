@@ -146,6 +146,49 @@ def test_a_storm_with_members_of_another_dag_stays(store: Store) -> None:
     assert [storm.members for storm in store.storms.newest(5)] == [2]
 
 
+@pytest.fixture
+def taken_over(filled: Store) -> Store:
+    """People took the failure's words over into an entry that has another fingerprint by now, and into one that a pattern recognises."""
+    changed = {"name": "changed", "category": "data_quality", "fingerprint": "ada", "confidence": 0.7, "example": OWN, "notes": OWN}
+    filled.knowledge.write([Draft("changed", changed)], "ann", "added")
+    filled.knowledge.write([Draft("changed", changed | {"fingerprint": "mended", "notes": f"once: {OWN}"})], "ann", "edited")
+    filled.knowledge.write([Draft("changed", changed | {"fingerprint": "mended", "example": "of billing's", "notes": ""})], "ann", "edited")
+    pattern = {"name": "pattern", "category": "data_quality", "pattern": "unknown to", "example": f"Traceback\nValueError: {OWN}"}
+    filled.knowledge.write([Draft("pattern", pattern)], "ann", "added")
+    return filled
+
+
+def test_words_in_entries_that_the_fingerprint_does_not_name_any_more_are_deleted(taken_over: Store) -> None:
+    gone = taken_over.dag_data.delete("nightly", "ann")
+    assert gone.knowledge == 3
+    assert OWN not in everything(taken_over)
+    kept = taken_over.knowledge.get(["changed", "pattern"])
+    assert kept["changed"].entry["example"] == "of billing's"
+    assert kept["pattern"].entry["pattern"] == "unknown to"
+    assert taken_over.audit.verify().problem == ""
+
+
+def test_words_in_entries_that_the_fingerprint_does_not_name_any_more_are_handed_out(taken_over: Store) -> None:
+    rows = list(taken_over.dag_data.export("nightly", "ann"))[1:-1]
+    handed_out = [(row["table"], row["row"]["name"]) for row in rows if row["table"].startswith("knowledge")]
+    assert handed_out.count(("knowledge_history", "changed")) == 3
+    assert {name for table, name in handed_out if table == "knowledge"} == {"ada", "changed", "pattern"}
+
+
+def test_what_tracebacks_of_all_failures_have_in_common_takes_no_example_of_another(store: Store) -> None:
+    frames = """Traceback (most recent call last):
+  File "/opt/airflow/task_runner.py", line 1215, in run
+    result = _execute_task(context=context, ti=ti, log=log)
+             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+"""
+    store.intake.record(replace(vendor_was_down, evidence=Evidence(("ValueError",), OWN, f"{frames}ValueError: {OWN}")))
+    theirs = {"name": "theirs", "category": "data_quality", "pattern": "disk", "example": f"{frames}OSError: the disk is full"}
+    store.knowledge.write([Draft("theirs", theirs)], "ann", "added")
+    close(store)
+    assert store.dag_data.delete("nightly", "ann").knowledge == 0
+    assert store.knowledge.get(["theirs"])["theirs"].entry == theirs
+
+
 def purged(store: Store, dag_id: str | None = "nightly") -> None:
     """Everything of it is older than the policy keeps it."""
     close(store)

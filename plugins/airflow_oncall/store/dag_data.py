@@ -1,7 +1,7 @@
 """All that the store holds about one DAG: to hand it out, and to delete it.
 
-What belongs to an incident is found by it; texts that were taken over elsewhere (knowledge, suggestions) by its fingerprint. Of
-incidents that were purged, fingerprints were kept, and audit rows name the DAG.
+What belongs to an incident is found by it; texts that were taken over elsewhere (knowledge, suggestions) by its fingerprint, and
+in knowledge without one by what it quotes. Of incidents that were purged, fingerprints were kept, and audit rows name the DAG.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, exists,
 from airflow_oncall.store.audit import note
 from airflow_oncall.store.audit_log import erase, rows_about, rows_about_storms
 from airflow_oncall.store.engine import transaction
-from airflow_oncall.store.knowledge import forget_words, quotable
+from airflow_oncall.store.forgotten_words import forget_words, names_about
 from airflow_oncall.store.records import now
 from airflow_oncall.store.retention import at_rest, belonging, fingerprints, in_batches, short
 from airflow_oncall.store.rollups import Rollups
@@ -27,6 +27,7 @@ from airflow_oncall.store.tables import (
     incidents,
     knowledge,
     knowledge_history,
+    log_events,
     metadata,
     occurrences,
     storms,
@@ -107,7 +108,7 @@ class DagData:
             if not chosen:
                 return 0
             ids = [row.id for row in chosen]
-            self._forget_words(connection, sorted(_fingerprints(connection, ids)), _lines(connection, ids), actor, gone)
+            self._forget_words(connection, sorted(_fingerprints(connection, ids)), _texts(connection, ids), actor, gone)
             gone.audit += erase(connection, rows_about(ids), actor)
             Rollups(self._engine).take_out(connection, ids)
             for table in belonging():
@@ -150,31 +151,40 @@ class DagData:
                 note(connection, actor, "forgotten", {"table": "storms", "rows": len(ids)})
 
     @staticmethod
-    def _forget_words(connection: Connection, about: Sequence[str], lines: Collection[str], actor: str, gone: Deleted) -> None:
-        gone.knowledge += forget_words(connection, about, lines, actor)
+    def _forget_words(connection: Connection, about: Sequence[str], texts: Collection[str], actor: str, gone: Deleted) -> None:
+        gone.knowledge += forget_words(connection, about, texts, actor)
         gone.rows += connection.execute(delete(suggestions).where(suggestions.c.fingerprint.in_(about))).rowcount
 
     def _rows(self, dag_id: str) -> Iterator[tuple[Table, Mapping[str, Any]]]:
-        last, seen, in_storms = 0, set[str](), set[int]()
+        last, seen, named, in_storms = 0, set[str](), set[str](), set[int]()
         while page := self._page(incidents, incidents.c.dag_id == dag_id, incidents.c.id > last):
             last = page[-1]["id"]
             yield from ((incidents, row) for row in page)
             ids = [row["id"] for row in page]
-            with transaction(self._engine, reading=True) as connection:
-                fresh = sorted(_fingerprints(connection, ids) - seen)
-            seen |= set(fresh)
             gathered = {row["storm_id"] for row in page if row["storm_id"]} - in_storms
             in_storms |= gathered
-            for table, which in (*_belonging_to(ids), *_alike(fresh), (storms, storms.c.id.in_(gathered))):
+            for table, which in (*_belonging_to(ids), (storms, storms.c.id.in_(gathered))):
                 yield from ((table, row) for row in self._all(table, which))
+            with transaction(self._engine, reading=True) as connection:
+                alike, texts = _fingerprints(connection, ids) - seen, _texts(connection, ids)
+            seen |= alike
+            yield from self._alike(alike, texts, named)
         with transaction(self._engine, reading=True) as connection:
             of_purged = select(dag_fingerprints.c.fingerprint).where(dag_fingerprints.c.dag_id == dag_id)
             kept = sorted(set(connection.execute(of_purged).scalars()) - seen)
-        for some in (kept[start : start + AT_ONCE] for start in range(0, len(kept), AT_ONCE)):
-            for table, which in _alike(some):
-                yield from ((table, row) for row in self._all(table, which))
+        for start in range(0, len(kept), AT_ONCE):
+            yield from self._alike(kept[start : start + AT_ONCE], (), named)
         for table in _tables_of_dags():
             yield from ((table, row) for row in self._all(table, table.c.dag_id == dag_id, *_not_of(table, dag_id)))
+
+    def _alike(self, found: Collection[str], texts: Collection[str], named: set[str]) -> Iterator[tuple[Table, Mapping[str, Any]]]:
+        """What was taken over from failures with these fingerprints and texts; ``named``: entries that were handed out, which grows."""
+        with transaction(self._engine, reading=True) as connection:
+            fresh = names_about(connection, found, texts) - named
+        named |= fresh
+        yield from ((suggestions, row) for row in self._all(suggestions, suggestions.c.fingerprint.in_(found)))
+        for table in (knowledge, knowledge_history):
+            yield from ((table, row) for row in self._all(table, table.c.name.in_(fresh)))
 
     def _all(self, table: Table, *which: ColumnElement[bool]) -> Iterator[Mapping[str, Any]]:
         last = 0
@@ -193,14 +203,6 @@ def _belonging_to(ids: Sequence[int]) -> Iterator[tuple[Table, ColumnElement[boo
     yield audit, rows_about(ids)
 
 
-def _alike(found: Sequence[str]) -> Iterator[tuple[Table, ColumnElement[bool]]]:
-    """Where there is something about failures with these fingerprints."""
-    yield suggestions, suggestions.c.fingerprint.in_(found)
-    yield knowledge, knowledge.c.fingerprint.in_(found)
-    names = select(knowledge.c.name).where(knowledge.c.fingerprint.in_(found))
-    yield knowledge_history, knowledge_history.c.name.in_(names)
-
-
 def _tables_of_dags() -> list[Table]:
     """Tables other than that of incidents with a column for a DAG."""
     return [table for table in metadata.sorted_tables if "dag_id" in table.c and table is not incidents]
@@ -217,11 +219,11 @@ def _fingerprints(connection: Connection, ids: Sequence[int]) -> set[str]:
     return set(connection.execute(fingerprints(of=incidents.c.id.in_(ids))).scalars())
 
 
-def _lines(connection: Connection, ids: Sequence[int]) -> set[str]:
-    """What a note may quote of the evidence."""
-    columns = (occurrences.c.message, occurrences.c.traceback, occurrences.c.log_tail)
-    texts = connection.execute(select(*columns).where(occurrences.c.incident_id.in_(ids))).all()
-    return quotable(text for row in texts for text in row)
+def _texts(connection: Connection, ids: Sequence[int]) -> set[str]:
+    """What knowledge may quote of the evidence."""
+    of_tries = select(occurrences.c.message, occurrences.c.traceback, occurrences.c.log_tail).where(occurrences.c.incident_id.in_(ids))
+    of_logs = select(log_events.c.text).where(log_events.c.incident_id.in_(ids))
+    return {text for query in (of_tries, of_logs) for row in connection.execute(query) for text in row}
 
 
 def _plain(value: Any) -> Any:

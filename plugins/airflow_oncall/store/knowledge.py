@@ -5,12 +5,12 @@ An entry is JSON here; what may stand in it is the business of :mod:`airflow_onc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, Select, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, Select, func, insert, select, text
 
 from airflow_oncall.errors import StoreError
 from airflow_oncall.incident import ActionState, TaskRef
@@ -22,8 +22,6 @@ from airflow_oncall.store.records import now, ref_of
 from airflow_oncall.store.tables import actions, has_pattern, incidents, knowledge, knowledge_history, labels, outcomes
 
 AT_ONCE = 500
-QUOTED = 20
-"""Characters of a line that a note has in common with evidence, from which it quotes it."""
 OUTCOMES = ("outcome", "outcome_without_us")
 """Labels that say how an incident ended."""
 _LOCK = 5_126_917_303_114_022
@@ -136,7 +134,7 @@ class Knowledge:
         """Make these changes, all or none. Raises ``EntryChanged`` where an entry has another version than its draft was made from."""
         at = now()
         with transaction(self._engine) as connection:
-            _one_by_one(connection)
+            one_by_one(connection)
             for some in _chunks(drafts):
                 self._write(connection, some, {"actor": actor, "what": what, "at": at})
 
@@ -278,53 +276,10 @@ def _row(draft: Draft, known: Any | None, at: datetime) -> dict[str, Any]:
     }
 
 
-def forget_words(connection: Connection, fingerprints: Sequence[str], lines: Collection[str], actor: str) -> int:
-    """Take the example, and notes that quote it or one of these lines of evidence, out of entries about these failures; how many had some.
-
-    Out of all their versions: what was said earlier is rewritten, with a new version that says so.
-    """
-    about = knowledge.c.fingerprint.in_(fingerprints)
-    if connection.execute(select(knowledge.c.id).where(about).limit(1)).first() is None:
-        return 0
-    _one_by_one(connection)
-    past = knowledge_history.c.name.in_(select(knowledge.c.name).where(about))
-    versions = connection.execute(select(knowledge_history).where(past)).all()
-    lines = {*lines, *quotable(version.entry.get("example", "") for version in versions if version.entry)}
-    rewritten = {version.name for version in versions if _reword(connection, version, lines)}
-    for row in connection.execute(select(knowledge).where(knowledge.c.name.in_(rewritten))).mappings().all():
-        fresh = {"entry": _without_words(row["entry"], lines), "version": row["version"] + 1}
-        connection.execute(update(knowledge).where(knowledge.c.id == row["id"]).values(**fresh, updated_at=now()))
-        said = {"name": row["name"], "is_proposed": row["is_proposed"], "actor": actor, "what": "forgotten", "at": now()}
-        gone = {"entry": None} if row["deleted_at"] else {}
-        connection.execute(insert(knowledge_history).values(said | fresh | gone))
-    if rewritten:
-        note(connection, actor, "knowledge forgotten", {"entries": sorted(rewritten)})
-    return len(rewritten)
-
-
-def quotable(texts: Iterable[str]) -> set[str]:
-    """Lines that are long enough for whoever repeats one to have quoted it."""
-    lines = (line.strip() for text in texts for line in text.splitlines())
-    return {line for line in lines if len(line) >= QUOTED}
-
-
-def _one_by_one(connection: Connection) -> None:
+def one_by_one(connection: Connection) -> None:
+    """Have entries changed by nobody else until the transaction ends."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
-
-
-def _reword(connection: Connection, row: Any, lines: Collection[str]) -> bool:
-    """Whether this version told something that is forgotten by now."""
-    left = _without_words(row.entry or {}, lines)
-    if left == (row.entry or {}):
-        return False
-    connection.execute(update(knowledge_history).where(knowledge_history.c.id == row.id).values(entry=left))
-    return True
-
-
-def _without_words(entry: Mapping[str, Any], lines: Collection[str]) -> dict[str, Any]:
-    quotes = any(line in entry.get("notes", "") for line in lines)
-    return {name: value for name, value in entry.items() if name != "example" and not (quotes and name == "notes")}
 
 
 def _resolution(row: Any, action: str | None, by: str) -> Resolution:
