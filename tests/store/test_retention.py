@@ -17,6 +17,7 @@ from airflow_oncall.store import retention, tables
 from airflow_oncall.store.records import now
 from airflow_oncall.store.retention import forget
 from airflow_oncall.store.sql import Store
+from airflow_oncall.store.suggestions import Suggested
 
 FULL_DISK = LogEvent("warehouse", "line 1", MIDNIGHT, "disk full", "full")
 
@@ -101,6 +102,21 @@ def test_much_is_forgotten_in_batches_and_the_rest_the_next_time(old_and_new: St
     whole = count(old_and_new, "log_events")
     assert forget(old_and_new.engine, None, late).log_events == 1
     assert count(old_and_new, "log_events") == whole - 1
+
+
+def test_suggestions_go_once_no_incident_is_left_that_failed_so(old_and_new: Store) -> None:
+    asked_at = {"vendor-503": 2, "gone": 2, "today": 0}
+    for fingerprint, days in asked_at.items():
+        at = now() - timedelta(days=days)
+        old_and_new.suggestions.put(Suggested(fingerprint, "rate_limit", "The vendor said so.", [], "test", "", at))
+
+    def suggested() -> set[str]:
+        return {fingerprint for fingerprint in asked_at if old_and_new.suggestions.get(fingerprint)}
+
+    forget(old_and_new.engine, now() - timedelta(days=30), None)
+    assert suggested() == {"vendor-503", "today"}, "an incident of yesterday has it, and a question of today counts"
+    forget(old_and_new.engine, now(), None)
+    assert suggested() == {"today"}
 
 
 @pytest.mark.parametrize(("days", "left"), [(None, {"old", "new"}), (400, {"old", "new"}), (30, {"new"})])

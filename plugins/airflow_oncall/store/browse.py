@@ -21,6 +21,7 @@ from sqlalchemy import (
     and_,
     cast,
     collate,
+    exists,
     func,
     literal,
     or_,
@@ -121,6 +122,11 @@ class Browse:
         some = select(literal(1)).select_from(incidents).where(*where).limit(COUNTED + 1).subquery()
         number = int(rows(self._engine, select(func.count().label("n")).select_from(some))[0]["n"])
         return number if number <= COUNTED else None
+
+    def sees_all_of(self, sight: Sight, fingerprint: str) -> bool:
+        """Whether every incident with this fingerprint may be seen, so that what was taken from any of them may be, too."""
+        hidden = exists().where(incidents.c.fingerprint == fingerprint, ~visible(self._engine, sight))
+        return not rows(self._engine, select(hidden.label("hidden")))[0]["hidden"]
 
     def storms(self, sight: Sight, limit: int, before: int | None = None, is_open: bool | None = None) -> list[Storm]:
         """Storms with a member that may be seen, newest first; only such members are counted, or named as the probe."""

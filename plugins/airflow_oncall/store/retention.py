@@ -16,7 +16,19 @@ from airflow_oncall.store.engine import transaction
 from airflow_oncall.store.intake import upsert
 from airflow_oncall.store.records import now
 from airflow_oncall.store.rollups import Rollups
-from airflow_oncall.store.tables import PREFIX, actions, dag_fingerprints, incidents, log_events, metadata, occurrences, open_only, storms
+from airflow_oncall.store.suggestions import AGAIN
+from airflow_oncall.store.tables import (
+    PREFIX,
+    actions,
+    dag_fingerprints,
+    incidents,
+    log_events,
+    metadata,
+    occurrences,
+    open_only,
+    storms,
+    suggestions,
+)
 
 BATCH = 1_000
 MOST_BATCHES = 50
@@ -46,7 +58,8 @@ def forget(
     """Delete incidents that closed before a time, with all that belongs to them, and log events noticed before another.
 
     Of an open incident log events stay; of one that a log opened, the newest at least. ``None`` keeps what it is about. ``also_open``:
-    incidents that a person has, or that shadow mode only looks at, go, too. The audit log tells who did it.
+    incidents that a person has, or that shadow mode only looks at, go, too. Suggestions go that no incident has the fingerprint of any
+    more, but for those of the last day, whose questions count. The audit log tells who did it.
     """
     chosen = select(incidents.c.id).where(old(closed_before, dag_id, also_open)) if closed_before else None
     gone = Forgotten(
@@ -56,6 +69,8 @@ def forget(
     if closed_before and dag_id is None:
         left = exists().where(incidents.c.storm_id == storms.c.id)
         in_batches(engine, storms, select(storms.c.id).where(storms.c.closed_at < closed_before, ~left), actor)
+    has = exists().where(incidents.c.fingerprint == suggestions.c.fingerprint)
+    in_batches(engine, suggestions, select(suggestions.c.id).where(suggestions.c.asked_at <= now() - AGAIN, ~has), actor)
     return gone
 
 

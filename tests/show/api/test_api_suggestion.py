@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.show.api.client import Api
-from tests.show.api.story import Story
+from tests.show.api.story import SHARD, Story
 
 from airflow_oncall.store.records import now
 from airflow_oncall.store.suggestions import Suggested
@@ -17,6 +17,18 @@ def test_the_page_of_an_incident_holds_what_was_suggested(api: Api, story: Story
     told = api.get(f"/incidents/{failed.id}").json()["suggestion"]
     assert told.pop("asked_at").endswith("Z")
     assert told == {"category": "rate_limit", "explanation": hostile, "steps": ["Wait."], "model": "test"}
+
+
+def test_what_may_have_been_made_of_hidden_evidence_is_not_shown(api: Api, story: Story) -> None:
+    shown, hidden = story.failed(), story.failed(SHARD)
+    assert shown.fingerprint == hidden.fingerprint
+    story.store.suggestions.put(Suggested(shown.fingerprint, "rate_limit", "The vendor said so.", [], "test", "", now()))
+
+    def suggestion_for(user: str) -> object:
+        return api.get(f"/incidents/{shown.id}", user=user).json()["suggestion"]
+
+    assert suggestion_for("ada") is not None
+    assert suggestion_for("lena") is None, "she may not see the DAG of the other incident"
 
 
 def test_a_question_that_failed_is_no_suggestion(api: Api, story: Story) -> None:

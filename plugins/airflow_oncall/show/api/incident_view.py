@@ -112,6 +112,7 @@ class IncidentView(IncidentRow):
     knowledge: list[str]
     """Names of entries about exactly this failure, where the reader may see knowledge."""
     suggestion: SuggestionOut | None
+    """Only where the reader may see every incident of the same fingerprint: it was made of the evidence of one of them."""
     logged: list[LoggedOut]
     labels: list[LabelOut]
     question: QuestionOut | None
@@ -135,6 +136,8 @@ def view_of(store: Store, access: Access, incident: Incident) -> IncidentView:
     )
     storm = store.browse.storm(access.sight, incident.storm_id) if incident.storm_id else None
     suggested = store.suggestions.get(incident.fingerprint)
+    if suggested and not store.browse.sees_all_of(access.sight, incident.fingerprint):
+        suggested = None
     return IncidentView(
         **row_of(line),
         fingerprint=incident.fingerprint,
