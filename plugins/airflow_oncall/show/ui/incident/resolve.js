@@ -11,14 +11,7 @@ import { Confirm } from "../parts/dialog.js";
 export function Resolve({ incident, deed }) {
   const [seen, setSeen] = React.useState(null);
   if (incident.closed_at && !seen) return null;
-  const close = async (reason) => {
-    try {
-      await deed.attempt("resolve", { reason, expected_updated_at: seen.updated_at });
-    } catch (failure) {
-      if (failure.status !== 409) throw failure; // the dialog stays and says so
-      return false; // the page says what changed, and the reason is kept for the next time
-    }
-  };
+  const close = (reason) => deed.attempt("resolve", { reason, expected_updated_at: seen.updated_at });
   return h(
     Confirm,
     {
