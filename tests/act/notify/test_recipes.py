@@ -72,7 +72,9 @@ def target_of(line: dict[str, Any]) -> Target:
 def message(bug: Scene) -> dict[str, Any]:
     """What people are told of the nightly orders."""
     bug.tick()
-    return with_texts(facts_of(bug.store, "https://airflow.example.com", notice_for(bug)))
+    facts = facts_of(bug.store, "https://airflow.example.com", notice_for(bug))
+    assert facts is not None
+    return with_texts(facts)
 
 
 def rendered(line: dict[str, Any], message: dict[str, Any]) -> Any:

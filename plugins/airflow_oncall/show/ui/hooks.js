@@ -55,12 +55,13 @@ export function useLive(load, key, seconds = 0) {
  * Do something that can fail, one at a time.
  * @template T
  * @param {(...given: any[]) => Promise<T>} deed
- * @returns {{run: (...given: any[]) => Promise<T|undefined>, attempt: (...given: any[]) => Promise<T>, isBusy: boolean,
- *   failure: Failure|undefined, forget: () => void}} `attempt`: the same, for who wants to know that it failed
+ * @returns {{run: (...given: any[]) => Promise<T|undefined>, attempt: (...given: any[]) => Promise<T|false>, isBusy: boolean,
+ *   failure: Failure|undefined, forget: () => void}} `attempt`: the same, for who wants to know that it failed; `false` where
+ *   something changed meanwhile, which is for whoever shows `failure` to say
  */
 export function useDeed(deed) {
   const [state, setState] = React.useState({ isBusy: false, failure: undefined });
-  const attempt = async (...given) => {
+  const tried = async (...given) => {
     setState({ isBusy: true, failure: undefined });
     try {
       const done = await deed(...given);
@@ -71,7 +72,12 @@ export function useDeed(deed) {
       throw failure;
     }
   };
-  const run = (...given) => attempt(...given).catch(() => undefined);
+  const run = (...given) => tried(...given).catch(() => undefined);
+  const attempt = (...given) =>
+    tried(...given).catch((failure) => {
+      if (failure.status !== 409) throw failure;
+      return false;
+    });
   return { run, attempt, ...state, forget: () => setState({ isBusy: false, failure: undefined }) };
 }
 

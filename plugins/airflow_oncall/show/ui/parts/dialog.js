@@ -6,10 +6,10 @@ import { Area } from "./form.js";
 import { Trouble } from "./trouble.js";
 
 /**
- * What cannot be done is said in the dialog, which stays with what was typed. That something changed meanwhile (409) is the page's
- * to say: the dialog closes, and keeps the reason for the next time.
+ * What cannot be done is said in the dialog, which stays with what was typed.
  * @param {{label: string, heading: string, children?: any, confirm: string, colour?: string, reason?: "required"|"asked",
  *   onConfirm: (reason: string) => Promise<any>, onToggle?: (isOpen: boolean) => void, variant?: string}} given
+ *   `onConfirm`: where it says `false`, the dialog closes and the reason stays as it was typed for the next time
  */
 export function Confirm({ label, heading, children, confirm, colour = "blue", reason, onConfirm, onToggle, variant = "outline" }) {
   const [isOpen, setOpen] = React.useState(false);
@@ -19,12 +19,7 @@ export function Confirm({ label, heading, children, confirm, colour = "blue", re
     onToggle?.(open);
   };
   const deed = useDeed(async () => {
-    try {
-      await onConfirm(text.trim());
-      setText("");
-    } catch (failure) {
-      if (failure.status !== 409) throw failure;
-    }
+    if ((await onConfirm(text.trim())) !== false) setText("");
     toggle(false);
   });
   const toggled = ({ open }) => {
