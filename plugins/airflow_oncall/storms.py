@@ -284,7 +284,7 @@ class StormWatch:
         elif _is_early(storm):
             return
         elif probe and ended and ended.action_id and storm.held and _is_done_with(storm, probe):
-            self._hand_over(storm, f"probe {storm.probes} (incident {probe.id}) did not help, though a person was asked: {ended.detail}")
+            self._hand_over(storm, f"probe {storm.probes} (incident {probe.id}) did not help, though a person was asked")
         elif probe is None and storm.held and storm.answer != "rejected":
             self._replace(storm)
         elif probe and (other := self._with_other_text(storm, probe)):
@@ -313,8 +313,8 @@ class StormWatch:
         found = self._candidate(storm)[1]
         if found:
             self._send_ahead(storm, found)
-        elif self.store.storms.progress(storm).is_over:
-            self.store.storms.move(storm, StormState.CLOSED, "every member has ended")
+        elif (progress := self.store.storms.progress(storm)).is_over:
+            self._close(storm, progress)
 
     def _send_ahead(self, storm: Storm, probe: Incident) -> None:
         # Neither its name nor its words: whoever sees one member reads this, and may not see the DAG of another.
@@ -447,5 +447,6 @@ def _approved(judged: Judged, by: str) -> Judged:
 
 def _left(judged: Judged, reason: str) -> Judged:
     """A person's: its task instance's note says so. The storm's message tells of all of them."""
-    decision = _with(judged, Verdict.ESCALATE, f"Left to people with its storm: {reason}", action=ActionKind.ESCALATE)
+    nothing = {"action": ActionKind.ESCALATE, "parameters": {}, "wait_seconds": 0}
+    decision = _with(judged, Verdict.ESCALATE, f"Left to people with its storm: {reason}", **nothing)
     return judged._replace(decision=decision, state=State.ACTING, due_in=0, attempts=0, limits=(), hold=None)

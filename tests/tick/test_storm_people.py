@@ -299,3 +299,22 @@ def test_a_storm_is_told_of_as_soon_as_one_of_its_dags_is_not_under_maintenance(
     storm.run_what_waits(fails="connection reset")
     storm.ticks(2)
     assert len(told) == messages
+
+
+def test_what_a_storm_left_to_people_is_told_also_when_its_last_members_are_closed_by_hand(
+    storm: StormScene, told: list[dict[str, Any]]
+) -> None:
+    storm.strike(1, "payroll", tags=("oncall:never",))
+    storm.strike(6, "nightly")
+    storm.tick()
+    storm.run_what_waits()
+    storm.ticks(2)
+    storm.run_what_waits(fails="connection reset")
+    assert (storm.storm.state, storm.states["escalated"]) == (StormState.WAITING, 1)
+    for one in storm.store.reading.incidents([State.HELD]):
+        claimed = storm.store.queue.claim(one.id, timedelta(seconds=30))
+        assert claimed
+        storm.store.ledger.closed_by_hand(claimed, "ann", "mended")
+    storm.ticks(3)
+    assert storm.store.storms.open() == []
+    assert [one["reasons"][1] for one in told] == ["over: 6 of 7 members have ended, 1 are left to people"]

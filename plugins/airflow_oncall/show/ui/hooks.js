@@ -51,31 +51,33 @@ export function useLive(load, key, seconds = 0) {
   return { data: state.data, failure: state.key === key ? state.failure : undefined, isLoading: state.key !== key, reload };
 }
 
+const changed = (failure) => failure.status === 409;
+
 /**
  * Do something that can fail, one at a time.
  * @template T
  * @param {(...given: any[]) => Promise<T>} deed
  * @returns {{run: (...given: any[]) => Promise<T|undefined>, attempt: (...given: any[]) => Promise<T|false>, isBusy: boolean,
- *   failure: Failure|undefined, forget: () => void}} `attempt`: the same, for who wants to know that it failed; `false` where
+ *   failure: Failure|undefined, forget: () => void}} `attempt`: the same, for who says by itself what failed; `false` where
  *   something changed meanwhile, which is for whoever shows `failure` to say
  */
 export function useDeed(deed) {
   const [state, setState] = React.useState({ isBusy: false, failure: undefined });
-  const tried = async (...given) => {
+  const tried = async (given, isOurs) => {
     setState({ isBusy: true, failure: undefined });
     try {
       const done = await deed(...given);
       setState({ isBusy: false, failure: undefined });
       return done;
     } catch (failure) {
-      setState({ isBusy: false, failure: known(failure) });
+      setState({ isBusy: false, failure: isOurs(failure) ? known(failure) : undefined });
       throw failure;
     }
   };
-  const run = (...given) => tried(...given).catch(() => undefined);
+  const run = (...given) => tried(given, () => true).catch(() => undefined);
   const attempt = (...given) =>
-    tried(...given).catch((failure) => {
-      if (failure.status !== 409) throw failure;
+    tried(given, changed).catch((failure) => {
+      if (!changed(failure)) throw failure;
       return false;
     });
   return { run, attempt, ...state, forget: () => setState({ isBusy: false, failure: undefined }) };
