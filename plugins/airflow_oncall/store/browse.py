@@ -33,7 +33,7 @@ from airflow_oncall.store.engine import rows
 from airflow_oncall.store.knowledge import Kept
 from airflow_oncall.store.lists import listed
 from airflow_oncall.store.records import action_of, decision_of, incident_of, storm_of
-from airflow_oncall.store.tables import actions, decisions, diagnoses, incidents, knowledge, storms
+from airflow_oncall.store.tables import actions, dag_fingerprints, decisions, diagnoses, incidents, knowledge, storms
 
 COUNTED = 10_000
 """Rows that are counted at most; a page that says "more than that" needs no more."""
@@ -124,9 +124,14 @@ class Browse:
         return number if number <= COUNTED else None
 
     def sees_all_of(self, sight: Sight, fingerprint: str) -> bool:
-        """Whether every incident with this fingerprint may be seen, so that what was taken from any of them may be, too."""
+        """Whether every incident with this fingerprint may be seen, so that what was taken from any of them may be, too.
+
+        Of purged incidents only the DAG is known, so it must be one that may be seen, also where it named a file or a log source.
+        """
         hidden = exists().where(incidents.c.fingerprint == fingerprint, ~visible(self._engine, sight))
-        return not rows(self._engine, select(hidden.label("hidden")))[0]["hidden"]
+        seen = listed(self._engine, sight.dag_ids, String())
+        purged = exists().where(dag_fingerprints.c.fingerprint == fingerprint, dag_fingerprints.c.dag_id.not_in(seen))
+        return not rows(self._engine, select(or_(hidden, purged).label("hidden")))[0]["hidden"]
 
     def storms(self, sight: Sight, limit: int, before: int | None = None, is_open: bool | None = None) -> list[Storm]:
         """Storms with a member that may be seen, newest first; only such members are counted, or named as the probe."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tests.show.api.client import Api
 from tests.show.api.story import SHARD, Story
 
+from airflow_oncall.incident import State, Verdict
 from airflow_oncall.store.records import now
+from airflow_oncall.store.retention import forget
 from airflow_oncall.store.suggestions import Suggested
 
 
@@ -29,6 +33,21 @@ def test_what_may_have_been_made_of_hidden_evidence_is_not_shown(api: Api, story
 
     assert suggestion_for("ada") is not None
     assert suggestion_for("lena") is None, "she may not see the DAG of the other incident"
+
+
+def test_what_may_have_been_made_of_a_purged_incident_of_a_hidden_dag_is_not_shown(api: Api, story: Story) -> None:
+    shown = story.failed()
+    hidden = story.decided(story.diagnosed(story.failed(SHARD)), Verdict.ESCALATE, State.CLOSED)
+    assert shown.fingerprint == hidden.fingerprint
+    story.store.suggestions.put(Suggested(shown.fingerprint, "rate_limit", "The vendor said so.", [], "test", "", now()))
+    gone = forget(story.store.engine, now() + timedelta(days=1), None)
+    assert gone.incidents == 1
+
+    def suggestion_for(user: str) -> object:
+        return api.get(f"/incidents/{shown.id}", user=user).json()["suggestion"]
+
+    assert suggestion_for("ada") is not None
+    assert suggestion_for("lena") is None, "she may not see the DAG of the incident that was purged"
 
 
 def test_a_question_that_failed_is_no_suggestion(api: Api, story: Story) -> None:

@@ -112,7 +112,9 @@ class IncidentView(IncidentRow):
     knowledge: list[str]
     """Names of entries about exactly this failure, where the reader may see knowledge."""
     suggestion: SuggestionOut | None
-    """Only where the reader may see every incident of the same fingerprint: it was made of the evidence of one of them."""
+    """Only where the reader may see every incident of the same fingerprint, and the DAGs of those that were purged: it was made of
+    the evidence of one of them.
+    """
     logged: list[LoggedOut]
     labels: list[LabelOut]
     question: QuestionOut | None
