@@ -152,6 +152,25 @@ def test_a_store_that_is_down_is_not_held_against_the_source(sqlite_store: Store
     assert events(sqlite_store) == []
 
 
+def test_a_store_that_is_busy_once_all_is_stored_fails_no_poll(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    commit = type(sqlite_store.logs).commit
+
+    def busy(logs: Any, source: str, *batch: Any) -> int:
+        if source == polling.health_cursor("notebook"):
+            raise StoreUnavailable("the database is locked")
+        return commit(logs, source, *batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(sqlite_store.logs), "commit", busy)
+        result = poll(Notebook([[noted(1, LOCKED)]]), sqlite_store.logs)
+    assert (result.records, result.is_done, result.problems) == (1, True, [])
+    assert [event.text for event in events(sqlite_store)] == [LOCKED]
+    assert "source 'notebook' was read" in caplog.text
+    assert "the database is locked" in caplog.text
+
+
 def test_what_could_not_be_read_in_between_is_told_and_reading_goes_on(sqlite_store: Store) -> None:
     result = poll(Notebook([[], [noted(1, LOCKED)]], problems={0: "row 3 is no JSON"}), sqlite_store.logs)
     assert result.problems == ["row 3 is no JSON"]

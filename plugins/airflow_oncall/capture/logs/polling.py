@@ -243,12 +243,16 @@ def report_unreadable(source: str, logs: SqlLogs, failure: str) -> int:
 
 
 def _readable(source: str, logs: SqlLogs) -> None:
+    """Note that the source was read. What it told is stored already, so a store that is busy now fails no poll."""
     health = health_cursor(source)
-    before = logs.cursor(health)
-    if UNREADABLE_SINCE in before:
-        log.info("source %r can be read again", source)
-    with suppress(CursorMoved):
-        logs.commit(health, before, {READ_AT: datetime.now(timezone.utc).isoformat()}, [])
+    try:
+        before = logs.cursor(health)
+        if UNREADABLE_SINCE in before:
+            log.info("source %r can be read again", source)
+        with suppress(CursorMoved):
+            logs.commit(health, before, {READ_AT: datetime.now(timezone.utc).isoformat()}, [])
+    except StoreError as error:
+        log.warning("source %r was read and nothing is lost, but when it was is not noted; the next poll tries again: %s", source, error)
 
 
 def health_cursor(source: str) -> str:
