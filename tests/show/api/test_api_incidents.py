@@ -251,6 +251,31 @@ def test_what_triage_moved_between_the_look_and_the_claim_is_not_closed(
     assert sqlite_store.queue.claim(asked.id, LEASE) is not None, "it is still claimed"
 
 
+@pytest.mark.parametrize(
+    ("verdict", "state"),
+    [
+        pytest.param(Verdict.ESCALATE, State.CLOSED, id="closed"),
+        pytest.param(Verdict.AUTO, State.VERIFYING, id="moved, and still in triage's hands"),
+    ],
+)
+def test_what_cannot_be_claimed_because_triage_moved_it_is_told_as_it_is_now(
+    api: Api, story: Story, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, state: State
+) -> None:
+    asked = story.released(story.asked())
+    said = {"reason": "no", "expected_updated_at": api.get(f"/incidents/{asked.id}").json()["updated_at"]}
+    claim = Queue.claim
+
+    def after_triage(queue: Queue, incident_id: int, lease: timedelta) -> Incident | None:
+        monkeypatch.setattr(Queue, "claim", claim)
+        story.decided(story.now(incident_id), verdict, state)
+        return claim(queue, incident_id, lease)
+
+    monkeypatch.setattr(Queue, "claim", after_triage)
+    answer = api.post(f"/incidents/{asked.id}/resolve", said)
+    assert error_of(answer) == (409, "stale")
+    assert answer.json()["error"]["detail"]["state"] == state
+
+
 def test_statistics_tell_of_every_day(api: Api, story: Story) -> None:
     story.asked()
     story.engine_logged(DATABASE_LOG)

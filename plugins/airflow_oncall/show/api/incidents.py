@@ -177,6 +177,16 @@ def present(incident: Incident) -> dict[str, Any]:
     return {"id": incident.id, "state": str(incident.state), "updated_at": incident.updated_at.isoformat(), "detail": incident.detail}
 
 
+def _not_claimed(store: Store, seen: Incident) -> ApiError:
+    """Why an incident could not be claimed: it was closed, moved or purged since it was seen, or somebody holds it."""
+    incident = store.reading.incident(seen.id)
+    if incident is None:
+        return missing(f"incident {seen.id}")
+    if not incident.is_open or incident.updated_at != seen.updated_at:
+        return stale(f"incident {incident.id}", present(incident))
+    return _in_progress(incident)
+
+
 def _in_progress(incident: Incident) -> ApiError:
     return ApiError(409, "in_progress", f"incident {incident.id} is being acted on; try again in a minute", present(incident))
 
@@ -191,7 +201,7 @@ def closed_by_hand(store: Store, incident: Incident, user: str, reason: str) -> 
         raise stale(f"incident {incident.id}", present(incident))
     claimed = store.queue.claim(incident.id, LEASE)
     if claimed is None:
-        raise _in_progress(incident)
+        raise _not_claimed(store, incident)
     try:
         if claimed.state is State.ACTING:
             raise _in_progress(claimed)
