@@ -11,6 +11,7 @@ import pytest
 from airflow_oncall import conf
 from airflow_oncall.capture import masking
 from airflow_oncall.capture.redact import explain, redact
+from airflow_oncall.datafile import parse
 from airflow_oncall.errors import BadDataFile
 
 CUSTOMERS = """
@@ -213,6 +214,20 @@ def test_a_process_that_begins_when_the_file_is_wrong_has_the_last_good_masks_of
     new_process(monkeypatch)
     assert masked("KD-12345678 has password=hunter22") == "KD-*** has password=***"
     assert "not YAML" in masking.in_force().problem
+
+
+def test_a_file_that_is_cut_right_after_it_was_read_leaves_a_whole_copy(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(BOTH)
+
+    def parsed_then_emptied(kind: type[masking.MaskingFile], name: str, text: str) -> masking.MaskingFile:
+        found = parse(kind, name, text)
+        emptied(path)
+        return found
+
+    monkeypatch.setattr(masking, "parse", parsed_then_emptied)
+    assert masked(PLAIN) == MASKED
+    new_process(monkeypatch)
+    assert masked(PLAIN) == MASKED, "the file says nothing any more, so this is what the copy says"
 
 
 def test_a_file_that_cannot_be_read_is_no_reason_to_fail(home: Path) -> None:

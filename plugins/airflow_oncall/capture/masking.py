@@ -127,6 +127,11 @@ def find() -> Path | None:
 
 def read(path: Path) -> MaskingFile:
     """What the file says. Raises ``BadDataFile`` with its line and field."""
+    return _parsed(path)[0]
+
+
+def _parsed(path: Path) -> tuple[MaskingFile, str]:
+    """What the file says, and the text that says it: read again, the file may be another by then."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
@@ -135,7 +140,7 @@ def read(path: Path) -> MaskingFile:
         raise BadDataFile(path, f"cannot be read: {error}") from error
     if len(content) > LARGEST:
         raise BadDataFile(path, f"is larger than {LARGEST} bytes, and it is read inside other people's tasks")
-    return parse(MaskingFile, str(path), text)
+    return parse(MaskingFile, str(path), text), text
 
 
 def _look() -> None:
@@ -146,28 +151,28 @@ def _look() -> None:
     whole = seen == _known.seen if _known.seen is not None else _is_old(path)
     _known.seen, _known.unsure = seen, False
     try:
-        found = read(path) if path else MaskingFile()
+        found, text = _parsed(path) if path else (MaskingFile(), "")
     except BadDataFile as error:
         log.error("%s. The last good version and the good patterns of this one are in force together.", error)
         _known.masking = _with_last_good(_good_ones(path), str(error))
         return
     if set(found.patterns).issuperset(_last_patterns()):
-        _put_in_force(path, found)
+        _put_in_force(path, found, text)
     elif "patterns" not in found.model_fields_set:
         where = f"{path} does not say" if path else "no file says"
         problem = f"{NAME}: {where} `patterns` any more; those of the last good version stay in force"
         log.error("%s; %s.", problem, WAY_BACK)
         _known.masking = _with_last_good((), problem)
     elif whole and _seen(path) == seen:
-        _put_in_force(path, found)
+        _put_in_force(path, found, text)
     else:  # an editor may be at it: what is left out counts once two looks saw the same file
         _known.masking, _known.unsure = _with_last_good(found.patterns), True
 
 
-def _put_in_force(path: Path | None, found: MaskingFile) -> None:
+def _put_in_force(path: Path | None, found: MaskingFile, text: str) -> None:
     _known.masking, _known.good = Masking(_ready(found.patterns), frozenset(found.never_masked)), found.patterns
     if path and "patterns" in found.model_fields_set:
-        _remember(path)
+        _remember(path, text)
 
 
 def _seen(path: Path | None) -> tuple[object, ...]:
@@ -223,11 +228,10 @@ def _last_good() -> Path:
     return conf.airflow_home() / "oncall" / f"{NAME}.good"
 
 
-def _remember(path: Path) -> None:
-    """Keep a copy for processes on this host that begin when the file is wrong."""
-    kept = _last_good()
+def _remember(path: Path, text: str) -> None:
+    """Keep what the file said for processes on this host that begin when it is wrong."""
+    kept, content = _last_good(), text.encode()
     try:
-        content = path.read_bytes()
         if kept.is_file() and kept.read_bytes() == content:
             return
         kept.parent.mkdir(parents=True, exist_ok=True)
