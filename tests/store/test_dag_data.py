@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, make_url, select, text, update
+from sqlalchemy import event, insert, make_url, select, text, update
 from tests.cast import MIDNIGHT, NIGHTLY_ORDERS, vendor_was_down
 from tests.databases import Databases, fresh_store
 
@@ -24,7 +24,7 @@ from airflow_oncall.store.records import now
 from airflow_oncall.store.retention import forget
 from airflow_oncall.store.sql import Store
 from airflow_oncall.store.suggestions import Suggested
-from airflow_oncall.store.tables import incidents, metadata
+from airflow_oncall.store.tables import incidents, metadata, storms
 
 OWN = "customer Ada Lovelace is unknown to the vendor"
 """Text that must not outlive the data of the DAG it came from."""
@@ -144,6 +144,34 @@ def test_a_storm_with_members_of_another_dag_stays(store: Store) -> None:
         connection.execute(update(incidents).values(storm_id=store.storms.newest(1)[0].id).where(incidents.c.dag_id == "billing"))
     store.dag_data.delete("nightly", "ann")
     assert [storm.members for storm in store.storms.newest(5)] == [2]
+
+
+def test_a_storm_that_another_dag_had_keeps_what_the_audit_log_tells_of_it(store: Store) -> None:
+    fill(store)
+    storm_of(store, "billing")
+    ended = now() + timedelta(minutes=1)
+    assert forget(store.engine, ended, None, dag_id="billing").incidents == 1
+    close(store)
+    before = [row for row in store.audit.rows(limit=100) if "storm" in row.detail]
+    assert before
+    store.dag_data.delete("nightly", "ann")
+    assert [storm.members for storm in store.storms.newest(5)] == [0]
+    assert [row for row in store.audit.rows(limit=100) if "storm" in row.detail] == before
+
+
+def test_a_storm_that_goes_takes_no_words_of_an_older_one_that_had_its_number(store: Store) -> None:
+    fill(store)
+    storm_of(store, "nightly")
+    with store.engine.begin() as connection:
+        connection.execute(update(storms).values(opened_at=now() + timedelta(minutes=1)))
+        another = {"cause": "another", "state": str(StormState.CLOSED), "opened_at": MIDNIGHT, "closed_at": now()}
+        (number,) = connection.execute(insert(storms).values(another)).inserted_primary_key or ()
+        connection.execute(update(incidents).values(storm_id=number).where(incidents.c.run_id == "run-0"))
+    older = [row.detail for row in store.audit.rows(limit=100) if "storm" in row.detail and row.incident_id is None]
+    assert older
+    store.dag_data.delete("nightly", "ann")
+    assert store.storms.newest(5) == []
+    assert [row.detail for row in store.audit.rows(limit=100) if "storm" in row.detail and row.incident_id is None] == older
 
 
 @pytest.fixture

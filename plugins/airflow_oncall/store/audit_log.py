@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, or_, select, update
 
 from airflow_oncall.store.audit import BEGINNING, CUT, ERASED, HEAD, digest_of, hash_of, note
 from airflow_oncall.store.engine import transaction
@@ -230,9 +230,11 @@ def rows_about(incident_ids: Sequence[int]) -> ColumnElement[bool]:
     return audit.c.incident_id.in_(incident_ids) & audit.c.dag_id.is_(None)
 
 
-def rows_about_storms(storm_ids: Sequence[int], since: datetime) -> ColumnElement[bool]:
-    """Rows about storms as a whole, from when the first of them was opened: SQLite gives ids again."""
-    return and_(audit.c.incident_id.is_(None), audit.c.at >= since, audit.c.detail["storm"].as_integer().in_(storm_ids))
+def rows_about_storms(opened: Mapping[int, datetime]) -> ColumnElement[bool]:
+    """Rows about these storms as a whole, each from when it was opened: SQLite gives ids again."""
+    number = audit.c.detail["storm"].as_integer()
+    theirs = or_(*((number == storm_id) & (audit.c.at >= at) for storm_id, at in opened.items()))
+    return and_(audit.c.incident_id.is_(None), audit.c.at >= min(opened.values()), theirs)
 
 
 def erase(connection: Connection, which: ColumnElement[bool], actor: str) -> int:

@@ -79,7 +79,6 @@ class DagData:
         while self._some(dag_id, actor, gone):
             pass
         self._purged(dag_id, actor, gone)
-        self._storms_without_members(actor, gone)
         for table in _tables_of_dags():
             if table is audit:
                 continue
@@ -102,7 +101,7 @@ class DagData:
     def _some(self, dag_id: str, actor: str, gone: Deleted) -> int:
         """Delete some incidents with all that would not be found without them, in one transaction."""
         may_go = or_(incidents.c.closed_at.is_not(None), at_rest())
-        query = select(incidents.c.id).where(incidents.c.dag_id == dag_id, may_go)
+        query = select(incidents.c.id, incidents.c.storm_id).where(incidents.c.dag_id == dag_id, may_go)
         with transaction(self._engine) as connection:
             chosen = connection.execute(query.order_by(incidents.c.id).limit(AT_ONCE).with_for_update(skip_locked=True)).all()
             if not chosen:
@@ -115,6 +114,7 @@ class DagData:
                 gone.rows += connection.execute(delete(table).where(table.c.incident_id.in_(ids))).rowcount
             connection.execute(delete(incidents).where(incidents.c.id.in_(ids)))
             note(connection, actor, "forgotten", {"table": "incidents", "rows": len(ids), "dag_id": dag_id})
+            self._storms_left_by(connection, {row.storm_id for row in chosen if row.storm_id}, actor, gone)
         gone.incidents += len(ids)
         return len(ids)
 
@@ -136,19 +136,18 @@ class DagData:
             if not some:
                 break
 
-    def _storms_without_members(self, actor: str, gone: Deleted) -> None:
-        """Take out storms that are over and of which no member is left, whoever they were of, and what the audit log tells of them."""
-        empty = ~exists().where(incidents.c.storm_id == storms.c.id)
-        query = select(storms.c.id, storms.c.opened_at).where(storms.c.closed_at.is_not(None), empty).order_by(storms.c.id).limit(AT_ONCE)
-        while True:
-            with transaction(self._engine) as connection:
-                some = connection.execute(query.with_for_update(skip_locked=True)).all()
-                if not some:
-                    break
-                ids = [row.id for row in some]
-                gone.audit += erase(connection, rows_about_storms(ids, min(row.opened_at for row in some)), actor)
-                gone.rows += connection.execute(delete(storms).where(storms.c.id.in_(ids))).rowcount
-                note(connection, actor, "forgotten", {"table": "storms", "rows": len(ids)})
+    @staticmethod
+    def _storms_left_by(connection: Connection, storm_ids: Collection[int], actor: str, gone: Deleted) -> None:
+        """Delete those of these storms that are over and have no member any more, with what the audit log tells of them."""
+        over = select(storms.c.id).where(storms.c.id.in_(storm_ids), storms.c.closed_at.is_not(None)).order_by(storms.c.id)
+        # Whoever deletes the other members at this moment is waited for here, so that one of both sees that none is left.
+        locked = connection.execute(over.with_for_update()).scalars().all()
+        empty = select(storms.c.id, storms.c.opened_at).where(storms.c.id.in_(locked), ~exists().where(incidents.c.storm_id == storms.c.id))
+        opened = {row.id: row.opened_at for row in connection.execute(empty)}
+        if opened:
+            gone.audit += erase(connection, rows_about_storms(opened), actor)
+            gone.rows += connection.execute(delete(storms).where(storms.c.id.in_(opened))).rowcount
+            note(connection, actor, "forgotten", {"table": "storms", "rows": len(opened)})
 
     @staticmethod
     def _forget_words(connection: Connection, about: Sequence[str], texts: Collection[str], actor: str, gone: Deleted) -> None:
