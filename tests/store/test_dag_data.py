@@ -165,7 +165,7 @@ def test_a_storm_that_goes_takes_no_words_of_an_older_one_that_had_its_number(st
     with store.engine.begin() as connection:
         connection.execute(update(storms).values(opened_at=now() + timedelta(minutes=1)))
         another = {"cause": "another", "state": str(StormState.CLOSED), "opened_at": MIDNIGHT, "closed_at": now()}
-        (number,) = connection.execute(insert(storms).values(another)).inserted_primary_key or ()
+        number = connection.execute(insert(storms).values(another).returning(storms.c.id)).scalar_one()
         connection.execute(update(incidents).values(storm_id=number).where(incidents.c.run_id == "run-0"))
     older = [row.detail for row in store.audit.rows(limit=100) if "storm" in row.detail and row.incident_id is None]
     assert older
@@ -215,6 +215,19 @@ def test_what_tracebacks_of_all_failures_have_in_common_takes_no_example_of_anot
     close(store)
     assert store.dag_data.delete("nightly", "ann").knowledge == 0
     assert store.knowledge.get(["theirs"])["theirs"].entry == theirs
+
+
+def test_evidence_is_read_a_page_at_a_time(filled: Store) -> None:
+    pages: list[tuple[str, int | None]] = []
+    columns = ("oncall_log_events.text", "oncall_occurrences.traceback")
+
+    def listen(*call: Any) -> None:
+        pages.extend((column, call[4].execution_options.get("yield_per")) for column in columns if column in call[2])
+
+    event.listen(filled.engine, "before_cursor_execute", listen)
+    filled.dag_data.delete("nightly", "ann")
+    assert {column for column, _ in pages} == {*columns}
+    assert {size for _, size in pages} == {dag_data.AT_ONCE}
 
 
 def purged(store: Store, dag_id: str | None = "nightly") -> None:

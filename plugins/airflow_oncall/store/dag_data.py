@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, exists,
 from airflow_oncall.store.audit import note
 from airflow_oncall.store.audit_log import erase, rows_about, rows_about_storms
 from airflow_oncall.store.engine import transaction
-from airflow_oncall.store.forgotten_words import forget_words, names_about
+from airflow_oncall.store.forgotten_words import NOTHING, Lines, Looked, forget_words, look, names_about
 from airflow_oncall.store.records import now
 from airflow_oncall.store.retention import at_rest, belonging, fingerprints, in_batches, short
 from airflow_oncall.store.rollups import Rollups
@@ -102,12 +102,15 @@ class DagData:
         """Delete some incidents with all that would not be found without them, in one transaction."""
         may_go = or_(incidents.c.closed_at.is_not(None), at_rest())
         query = select(incidents.c.id, incidents.c.storm_id).where(incidents.c.dag_id == dag_id, may_go)
+        query = query.order_by(incidents.c.id).limit(AT_ONCE)
+        with transaction(self._engine, reading=True) as connection:  # what takes long, while others may write
+            looked = look(connection, _lines(connection, connection.execute(query).scalars().all()))
         with transaction(self._engine) as connection:
-            chosen = connection.execute(query.order_by(incidents.c.id).limit(AT_ONCE).with_for_update(skip_locked=True)).all()
+            chosen = connection.execute(query.with_for_update(skip_locked=True)).all()
             if not chosen:
                 return 0
             ids = [row.id for row in chosen]
-            self._forget_words(connection, sorted(_fingerprints(connection, ids)), _texts(connection, ids), actor, gone)
+            self._forget_words(connection, sorted(_fingerprints(connection, ids)), actor, gone, _lines(connection, ids), looked)
             gone.audit += erase(connection, rows_about(ids), actor)
             Rollups(self._engine).take_out(connection, ids)
             for table in belonging():
@@ -131,7 +134,7 @@ class DagData:
         while True:
             with transaction(self._engine) as connection:
                 some = connection.execute(query).all()
-                self._forget_words(connection, [row.fingerprint for row in some], (), actor, gone)
+                self._forget_words(connection, [row.fingerprint for row in some], actor, gone)
                 connection.execute(delete(dag_fingerprints).where(dag_fingerprints.c.id.in_([row.id for row in some])))
             if not some:
                 break
@@ -150,8 +153,10 @@ class DagData:
             note(connection, actor, "forgotten", {"table": "storms", "rows": len(opened)})
 
     @staticmethod
-    def _forget_words(connection: Connection, about: Sequence[str], texts: Collection[str], actor: str, gone: Deleted) -> None:
-        gone.knowledge += forget_words(connection, about, texts, actor)
+    def _forget_words(
+        connection: Connection, about: Sequence[str], actor: str, gone: Deleted, lines: Lines = NOTHING, looked: Looked | None = None
+    ) -> None:
+        gone.knowledge += forget_words(connection, about, lines, actor, looked)
         gone.rows += connection.execute(delete(suggestions).where(suggestions.c.fingerprint.in_(about))).rowcount
 
     def _rows(self, dag_id: str) -> Iterator[tuple[Table, Mapping[str, Any]]]:
@@ -165,21 +170,21 @@ class DagData:
             for table, which in (*_belonging_to(ids), (storms, storms.c.id.in_(gathered))):
                 yield from ((table, row) for row in self._all(table, which))
             with transaction(self._engine, reading=True) as connection:
-                alike, texts = _fingerprints(connection, ids) - seen, _texts(connection, ids)
+                alike, lines = _fingerprints(connection, ids) - seen, _lines(connection, ids)
             seen |= alike
-            yield from self._alike(alike, texts, named)
+            yield from self._alike(alike, lines, named)
         with transaction(self._engine, reading=True) as connection:
             of_purged = select(dag_fingerprints.c.fingerprint).where(dag_fingerprints.c.dag_id == dag_id)
             kept = sorted(set(connection.execute(of_purged).scalars()) - seen)
         for start in range(0, len(kept), AT_ONCE):
-            yield from self._alike(kept[start : start + AT_ONCE], (), named)
+            yield from self._alike(kept[start : start + AT_ONCE], NOTHING, named)
         for table in _tables_of_dags():
             yield from ((table, row) for row in self._all(table, table.c.dag_id == dag_id, *_not_of(table, dag_id)))
 
-    def _alike(self, found: Collection[str], texts: Collection[str], named: set[str]) -> Iterator[tuple[Table, Mapping[str, Any]]]:
-        """What was taken over from failures with these fingerprints and texts; ``named``: entries that were handed out, which grows."""
+    def _alike(self, found: Collection[str], lines: Lines, named: set[str]) -> Iterator[tuple[Table, Mapping[str, Any]]]:
+        """What was taken over from failures with these fingerprints and lines; ``named``: entries that were handed out, which grows."""
         with transaction(self._engine, reading=True) as connection:
-            fresh = names_about(connection, found, texts) - named
+            fresh = names_about(connection, found, lines) - named
         named |= fresh
         yield from ((suggestions, row) for row in self._all(suggestions, suggestions.c.fingerprint.in_(found)))
         for table in (knowledge, knowledge_history):
@@ -218,11 +223,12 @@ def _fingerprints(connection: Connection, ids: Sequence[int]) -> set[str]:
     return set(connection.execute(fingerprints(of=incidents.c.id.in_(ids))).scalars())
 
 
-def _texts(connection: Connection, ids: Sequence[int]) -> set[str]:
+def _lines(connection: Connection, ids: Sequence[int]) -> Lines:
     """What knowledge may quote of the evidence."""
     of_tries = select(occurrences.c.message, occurrences.c.traceback, occurrences.c.log_tail).where(occurrences.c.incident_id.in_(ids))
     of_logs = select(log_events.c.text).where(log_events.c.incident_id.in_(ids))
-    return {text for query in (of_tries, of_logs) for row in connection.execute(query) for text in row}
+    queries = (query.execution_options(yield_per=AT_ONCE) for query in (of_tries, of_logs))
+    return Lines.of(text for query in queries for row in connection.execute(query) for text in row)
 
 
 def _plain(value: Any) -> Any:
