@@ -71,7 +71,7 @@ class Training:
         dataset = assemble((*read_corpus(), *found.examples))
         require_trainable(dataset, conf.train_min_rows())
         last = last_training(self.store)
-        if dataset.digest == last.dataset and not self._force:
+        if dataset.digest == last.dataset and not self._force and not self._is_outdated():
             raise TrainingSkipped(f"nothing is new since the training of {last.trained_at:%Y-%m-%d %H:%M} UTC: the examples are the same")
         notes = [*dataset.notes, *(f"people disagree about {conflict}" for conflict in found.conflicts)]
         notes += [f"{found.without_cause} labelled fingerprints left out: their cause is not known"] if found.without_cause else []
@@ -244,6 +244,18 @@ class Training:
             return Answer(found["category"], found["confidence"], found["transient"])
 
         return predict
+
+    def _is_outdated(self) -> bool:
+        """Whether the champion cannot be loaded any more, as after an upgrade of scikit-learn."""
+        from airflow_oncall.learn.registry import load_model
+
+        champion = next(iter(self.store.models.champions(NAME)), None)
+        try:
+            if champion:
+                load_model(self.models_path, champion)
+        except UntrustedModel:
+            return True
+        return False
 
     def _reigning(self, champion: ModelVersion) -> tuple[Reigning | None, str]:
         """The champion to be compared with, and why it is outdated (empty where it is not)."""

@@ -177,6 +177,12 @@ def test_a_training_without_anything_new_is_skipped(trained: Site) -> None:
     assert trained.train(force=True)["version"] == "0.2.0"
 
 
+def test_a_training_is_not_skipped_where_the_champion_cannot_be_loaded_any_more(trained: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_oncall.learn.registry.LIBRARY", "scikit-learn 99.0")
+    told = trained.train()
+    assert (told["version"], told["promoted"]) == ("0.2.0", True)
+
+
 def test_too_few_rows_skip_the_training_with_a_reason(site: Site) -> None:
     del site.corpus[10:]
     told = site.train()
