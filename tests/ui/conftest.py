@@ -13,7 +13,8 @@ from tests.ui.world import ROOT, World, served
 
 SCREENSHOTS = ROOT / ".screenshots"
 TOOLS = ROOT / ".cache" / "ui"
-AXE_VERSION = "4"
+AXE_VERSION, REACT_VERSION = "4", "19"
+"""Of React the major version of Airflow's own pages."""
 
 
 @pytest.fixture(scope="session")
@@ -48,14 +49,27 @@ def axe(axe_or_why_not: tuple[str, str]) -> str:
 @pytest.fixture(scope="session")
 def axe_or_why_not() -> tuple[str, str]:
     """Source of axe-core, from the npm registry: it is only a tool of these tests, and no part of what is shipped."""
-    file = TOOLS / "node_modules" / "axe-core" / "axe.min.js"
-    if not file.exists():
-        command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--prefix", str(TOOLS), f"axe-core@{AXE_VERSION}"]
-        TOOLS.mkdir(parents=True, exist_ok=True)
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return "", str(error)
-        if done.returncode:
-            return "", done.stderr[-300:]
-    return file.read_text(encoding="utf-8"), ""
+    why_not = _fetch(TOOLS, f"axe-core@{AXE_VERSION}")
+    return ("", why_not) if why_not else ((TOOLS / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8"), "")
+
+
+@pytest.fixture(scope="session")
+def react() -> Path:
+    """A folder with React and what draws it without a browser, from the npm registry."""
+    folder = TOOLS / "react"  # of its own: npm takes out what it did not put there itself
+    if why_not := _fetch(folder, f"react@{REACT_VERSION}", f"react-test-renderer@{REACT_VERSION}"):
+        pytest.skip(f"components are not tried, React cannot be had: {why_not}")
+    return folder
+
+
+def _fetch(folder: Path, *packages: str) -> str:
+    """Have npm put packages into a folder, unless they are there; why it could not."""
+    if all((folder / "node_modules" / package.partition("@")[0]).exists() for package in packages):
+        return ""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--prefix", str(folder), *packages]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return done.stderr[-300:] if done.returncode else ""

@@ -26,9 +26,9 @@ needs_node = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
 DANGEROUS = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc")
 
 
-def _node(*arguments: str, zone: str = "UTC") -> subprocess.CompletedProcess[str]:
+def _node(*arguments: str, zone: str = "UTC", **more: str) -> subprocess.CompletedProcess[str]:
     assert NODE
-    environment = {**os.environ, "TZ": zone}
+    environment = {**os.environ, "TZ": zone, **more}
     return subprocess.run([NODE, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=120, env=environment)
 
 
@@ -43,6 +43,14 @@ def _words() -> Any:
 def test_what_the_scripts_compute_is_right_wherever_the_browser_is(zone: str) -> None:
     units = sorted((Path(__file__).parent / "units").glob("*.test.mjs"))
     done = _node("--test", *map(str, units), zone=zone)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+@needs_node
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_components_do_what_their_readers_mean(react: Path, zone: str) -> None:
+    tried = sorted((Path(__file__).parent / "components").glob("*.test.mjs"))
+    done = _node("--test", *map(str, tried), zone=zone, REACT_HOME=str(react))
     assert done.returncode == 0, done.stdout[-4000:]
 
 
