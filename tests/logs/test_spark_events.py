@@ -8,6 +8,7 @@ import shutil
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,10 @@ def edited(log: Path, place: Path, change: Callable[[list[str]], Iterable[str]])
 
 def test_every_trouble_of_an_application_is_one_record(spark: SparkWorld) -> None:
     records = Poller(spark.rolling).poll()
-    assert sorted(signatures(records)) == [
-        "spark-executor-lost", "spark-job-failed", "spark-out-of-memory", "spark-out-of-memory", "spark-out-of-memory", "spark-sql-failed",
-    ]  # fmt: skip
+    found = Counter(signatures(records))
+    # The job, and each executor that ended before the application did: of the second one that is Spark's race.
+    assert found.pop("spark-out-of-memory") in (2, 3)
+    assert found == {"spark-executor-lost": 1, "spark-job-failed": 1, "spark-sql-failed": 1}
     assert len({record.position for record in records}) == len(records)
     assert all(record.happened_at and record.happened_at.tzinfo for record in records)
 
@@ -110,7 +112,8 @@ def test_out_of_memory_is_told_of_the_job_and_of_the_executors_that_ended_by_it(
     [job] = [record for record in found if record not in lost]
     assert {record.identifiers["exit_code"] for record in lost} == {"52"}
     assert all("out of memory in the executor's JVM" in record.text for record in lost)
-    assert job.identifiers["error_class"] == "java.lang.OutOfMemoryError"
+    # What the driver heard last: of the error itself, or only that its executor is gone.
+    assert job.identifiers["error_class"] in ("java.lang.OutOfMemoryError", "ExecutorLostFailure")
 
 
 def test_a_query_that_fails_before_any_job_is_told(spark: SparkWorld) -> None:
