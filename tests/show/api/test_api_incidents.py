@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -231,19 +232,24 @@ def test_what_triage_works_on_is_not_closed_under_its_hands(api: Api, story: Sto
     assert story.now(incident.id).state is incident.state
 
 
+def before_the_claim(monkeypatch: pytest.MonkeyPatch, triage: Callable[[], object]) -> None:
+    """Triage does this once, right before an incident is claimed."""
+    claim = Queue.claim
+
+    def after_triage(queue: Queue, incident_id: int, lease: timedelta) -> Incident | None:
+        monkeypatch.setattr(Queue, "claim", claim)
+        triage()
+        return claim(queue, incident_id, lease)
+
+    monkeypatch.setattr(Queue, "claim", after_triage)
+
+
 def test_what_triage_moved_between_the_look_and_the_claim_is_not_closed(
     api: Api, story: Story, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = story.released(story.asked())
     said = {"reason": "no", "expected_updated_at": api.get(f"/incidents/{asked.id}").json()["updated_at"]}
-    claim = Queue.claim
-
-    def after_triage(queue: Queue, incident_id: int, lease: timedelta) -> Incident | None:
-        monkeypatch.setattr(Queue, "claim", claim)
-        story.released(story.decided(story.now(incident_id), Verdict.AUTO, State.VERIFYING))
-        return claim(queue, incident_id, lease)
-
-    monkeypatch.setattr(Queue, "claim", after_triage)
+    before_the_claim(monkeypatch, lambda: story.released(story.decided(story.now(asked.id), Verdict.AUTO, State.VERIFYING)))
     answer = api.post(f"/incidents/{asked.id}/resolve", said)
     assert error_of(answer) == (409, "stale")
     assert answer.json()["error"]["detail"]["state"] == "verifying"
@@ -263,14 +269,7 @@ def test_what_cannot_be_claimed_because_triage_moved_it_is_told_as_it_is_now(
 ) -> None:
     asked = story.released(story.asked())
     said = {"reason": "no", "expected_updated_at": api.get(f"/incidents/{asked.id}").json()["updated_at"]}
-    claim = Queue.claim
-
-    def after_triage(queue: Queue, incident_id: int, lease: timedelta) -> Incident | None:
-        monkeypatch.setattr(Queue, "claim", claim)
-        story.decided(story.now(incident_id), verdict, state)
-        return claim(queue, incident_id, lease)
-
-    monkeypatch.setattr(Queue, "claim", after_triage)
+    before_the_claim(monkeypatch, lambda: story.decided(story.now(asked.id), verdict, state))
     answer = api.post(f"/incidents/{asked.id}/resolve", said)
     assert error_of(answer) == (409, "stale")
     assert answer.json()["error"]["detail"]["state"] == state

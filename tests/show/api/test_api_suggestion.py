@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.show.api.client import Api
 from tests.show.api.story import SHARD, Story
 
-from airflow_oncall.incident import State, Verdict
+from airflow_oncall.incident import Incident, State, Verdict
 from airflow_oncall.store.records import now
 from airflow_oncall.store.retention import forget
 from airflow_oncall.store.suggestions import Suggested
@@ -23,16 +23,16 @@ def test_the_page_of_an_incident_holds_what_was_suggested(api: Api, story: Story
     assert told == {"category": "rate_limit", "explanation": hostile, "steps": ["Wait."], "model": "test"}
 
 
+def suggestion_for(api: Api, user: str, incident: Incident) -> object:
+    return api.get(f"/incidents/{incident.id}", user=user).json()["suggestion"]
+
+
 def test_what_may_have_been_made_of_hidden_evidence_is_not_shown(api: Api, story: Story) -> None:
     shown, hidden = story.failed(), story.failed(SHARD)
     assert shown.fingerprint == hidden.fingerprint
     story.store.suggestions.put(Suggested(shown.fingerprint, "rate_limit", "The vendor said so.", [], "test", "", now()))
-
-    def suggestion_for(user: str) -> object:
-        return api.get(f"/incidents/{shown.id}", user=user).json()["suggestion"]
-
-    assert suggestion_for("ada") is not None
-    assert suggestion_for("lena") is None, "she may not see the DAG of the other incident"
+    assert suggestion_for(api, "ada", shown) is not None
+    assert suggestion_for(api, "lena", shown) is None, "she may not see the DAG of the other incident"
 
 
 def test_what_may_have_been_made_of_a_purged_incident_of_a_hidden_dag_is_not_shown(api: Api, story: Story) -> None:
@@ -42,12 +42,8 @@ def test_what_may_have_been_made_of_a_purged_incident_of_a_hidden_dag_is_not_sho
     story.store.suggestions.put(Suggested(shown.fingerprint, "rate_limit", "The vendor said so.", [], "test", "", now()))
     gone = forget(story.store.engine, now() + timedelta(days=1), None)
     assert gone.incidents == 1
-
-    def suggestion_for(user: str) -> object:
-        return api.get(f"/incidents/{shown.id}", user=user).json()["suggestion"]
-
-    assert suggestion_for("ada") is not None
-    assert suggestion_for("lena") is None, "she may not see the DAG of the incident that was purged"
+    assert suggestion_for(api, "ada", shown) is not None
+    assert suggestion_for(api, "lena", shown) is None, "she may not see the DAG of the incident that was purged"
 
 
 def test_a_question_that_failed_is_no_suggestion(api: Api, story: Story) -> None:

@@ -59,21 +59,24 @@ async function opened(then = CHANGED) {
   return { refresh, said: () => calls.filter((one) => one.what.startsWith("POST")).map((one) => one.body) };
 }
 
-test("an incident is closed as it was when the dialog opened, whatever was refreshed meanwhile", async () => {
-  const page = await opened();
+/** The same, where somebody has typed why it is to be closed when the refresh comes. */
+async function beingClosed(then) {
+  const page = await opened(then);
   await toggle("Close by hand");
   await write("Reason", "the heap was raised");
   await page.refresh();
+  return page;
+}
+
+test("an incident is closed as it was when the dialog opened, whatever was refreshed meanwhile", async () => {
+  const page = await beingClosed();
   await press("Close it");
   assert.deepEqual(page.said(), [{ reason: "the heap was raised", expected_updated_at: SEEN.updated_at }]);
   assert.match(text(), /This changed in the meantime/);
 });
 
 test("who was too late decides again, with the reason that was typed and the incident as it is by then", async () => {
-  const page = await opened();
-  await toggle("Close by hand");
-  await write("Reason", "the heap was raised");
-  await page.refresh();
+  const page = await beingClosed();
   await press("Close it");
   await toggle("Close by hand");
   assert.equal(field("Reason").props.value, "the heap was raised");
@@ -83,10 +86,7 @@ test("who was too late decides again, with the reason that was typed and the inc
 });
 
 test("a dialog stays while the incident is closed by somebody else", async () => {
-  const page = await opened({ ...CHANGED, state: "closed", closed_at: CHANGED.updated_at });
-  await toggle("Close by hand");
-  await write("Reason", "the heap was raised");
-  await page.refresh();
+  await beingClosed({ ...CHANGED, state: "closed", closed_at: CHANGED.updated_at });
   assert.equal(field("Reason").props.value, "the heap was raised");
   await toggle("Close by hand", false);
   assert.doesNotMatch(text(), /Close by hand/);

@@ -169,12 +169,16 @@ def changeable(store: Store, access: Access, incident_id: int) -> Incident:
 
 def _check_fresh(incident: Incident, expected: Any) -> None:
     if expected is not None and expected != incident.updated_at:
-        raise stale(f"incident {incident.id}", present(incident))
+        raise _stale(incident)
 
 
 def present(incident: Incident) -> dict[str, Any]:
     """What a page that is behind has to know."""
     return {"id": incident.id, "state": str(incident.state), "updated_at": incident.updated_at.isoformat(), "detail": incident.detail}
+
+
+def _stale(incident: Incident) -> ApiError:
+    return stale(f"incident {incident.id}", present(incident))
 
 
 def _not_claimed(store: Store, seen: Incident) -> ApiError:
@@ -183,7 +187,7 @@ def _not_claimed(store: Store, seen: Incident) -> ApiError:
     if incident is None:
         return missing(f"incident {seen.id}")
     if not incident.is_open or incident.updated_at != seen.updated_at:
-        return stale(f"incident {incident.id}", present(incident))
+        return _stale(incident)
     return _in_progress(incident)
 
 
@@ -198,7 +202,7 @@ def _id_of(line: Line) -> int:
 def closed_by_hand(store: Store, incident: Incident, user: str, reason: str) -> Incident:
     """Close it, under a claim, so that no triage worker acts on it meanwhile."""
     if not incident.is_open:
-        raise stale(f"incident {incident.id}", present(incident))
+        raise _stale(incident)
     claimed = store.queue.claim(incident.id, LEASE)
     if claimed is None:
         raise _not_claimed(store, incident)
